@@ -1,0 +1,138 @@
+"""How a memory is set up: where it lies, what embeds it, and its limits."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from os import PathLike, fspath
+from typing import Any, Final
+
+from headroom.errors import ConfigurationError
+
+BUNDLED_MODEL: Final = "all-MiniLM-L6-v2"
+"""The model that ships with the package."""
+BUNDLED_DIMENSION: Final = 384
+
+
+class EmbedderBackend(StrEnum):
+    """What turns texts into vectors."""
+
+    LOCAL = "local"
+    """In this process: the bundled all-MiniLM-L6-v2, or any sentence-transformers model by name or path."""
+    OPENAI = "openai"
+    """The OpenAI embeddings API, or a server that speaks it."""
+    OLLAMA = "ollama"
+    """A local Ollama server."""
+
+
+class Durability(StrEnum):
+    """What survives a power cut (a crash of the process loses nothing either way)."""
+
+    FULL = "full"
+    """Whatever was acknowledged: the disk is synchronised at each write."""
+    NORMAL = "normal"
+    """All but the last moments: four times faster writes."""
+
+
+_USUAL_MODELS: Final = {
+    EmbedderBackend.LOCAL: BUNDLED_MODEL,
+    EmbedderBackend.OPENAI: "text-embedding-3-small",
+    EmbedderBackend.OLLAMA: "nomic-embed-text",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryConfig:
+    """The settings of one memory; immutable and checked when it is made.
+
+    Raises:
+        ConfigurationError: a field that is out of range; the message names it.
+    """
+
+    db_path: str | PathLike[str] = "memory.db"
+    """The SQLite file; made, readable by its owner only, where it does not exist."""
+    durability: Durability = Durability.FULL
+
+    embedder_backend: EmbedderBackend = EmbedderBackend.LOCAL
+    embedder_model: str | None = None
+    """None becomes the backend's usual model: all-MiniLM-L6-v2, text-embedding-3-small, nomic-embed-text."""
+    embedder: Any = None
+    """An embedder of your own (see `headroom.memory.Embedder`); it takes precedence over the backend."""
+    vector_dimension: int | None = None
+    """The length of its vectors. None becomes 384 for the bundled model; for others it is whatever they give."""
+    openai_api_key: str | None = field(default=None, repr=False)
+    """None takes OPENAI_API_KEY from the environment."""
+    openai_base_url: str | None = None
+    ollama_base_url: str = "http://localhost:11434"
+    embedder_timeout: float = 30.0
+    """Seconds that one request to an embedding service may take."""
+    max_pending: int = 1024
+    """How many requests may wait for the embedder before further ones fail with OverloadedError."""
+
+    hnsw_ef_construction: int = 200
+    hnsw_m: int = 16
+    hnsw_ef_search: int = 50
+    index_threshold: int = 20_000
+    """From how many memories of one user on HNSW replaces exact search (with the extra `hnsw`)."""
+
+    cache_enabled: bool = True
+    """Whether the vectors of recent queries are kept."""
+    cache_max_size: int = 1000
+    """How many of them."""
+    partition_cache_bytes: int = 256 * 1024 * 1024
+    """How much RAM the read models of active users may take together."""
+
+    top_k: int = 10
+    """How many memories a search returns, and at most how many are injected."""
+    min_score: float = 0.0
+    """Below this score a search returns nothing; what is injected has a threshold of its own."""
+    injection_min_score: float = 0.3
+    """Below this score nothing is injected."""
+    injection_token_budget: int = 500
+    """How many tokens of memories one request may be given."""
+    max_content_length: int = 8_000
+    """The longest content of one memory, in characters."""
+    strict: bool = False
+    """Whether a failure of the memory reaches the caller of a wrapped client (it is logged and counted otherwise)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "db_path", fspath(self.db_path))
+        for name, kind in (("durability", Durability), ("embedder_backend", EmbedderBackend)):
+            try:
+                object.__setattr__(self, name, kind(getattr(self, name)))
+            except ValueError as error:
+                known = ", ".join(kind)
+                raise ConfigurationError(f"{name} must be one of: {known}") from error
+        if self.embedder is None:
+            if self.embedder_model is None:
+                object.__setattr__(self, "embedder_model", _USUAL_MODELS[self.embedder_backend])
+            if self.uses_bundled_model and self.vector_dimension is None:
+                object.__setattr__(self, "vector_dimension", BUNDLED_DIMENSION)
+        for name in (
+            "hnsw_ef_construction",
+            "hnsw_m",
+            "hnsw_ef_search",
+            "index_threshold",
+            "cache_max_size",
+            "partition_cache_bytes",
+            "top_k",
+            "injection_token_budget",
+            "max_content_length",
+            "max_pending",
+        ):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        self._check("vector_dimension", self.vector_dimension is None or self.vector_dimension >= 1, "at least 1")
+        self._check("embedder_timeout", self.embedder_timeout > 0, "more than 0 seconds")
+        for name in ("min_score", "injection_min_score"):
+            self._check(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
+
+    @property
+    def uses_bundled_model(self) -> bool:
+        """Whether the embedder is the model that ships with the package."""
+        return (
+            self.embedder is None
+            and self.embedder_backend is EmbedderBackend.LOCAL
+            and self.embedder_model == BUNDLED_MODEL
+        )
+
+    def _check(self, name: str, valid: bool, wanted: str) -> None:  # noqa: FBT001 - private
+        if not valid:
+            raise ConfigurationError(f"{name} must be {wanted}, but is {getattr(self, name)!r}")

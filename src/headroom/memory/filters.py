@@ -1,0 +1,134 @@
+"""Which memories a query asks for."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from headroom.errors import InvalidInputError
+from headroom.memory.model import MemoryCategory, ScopeLevel
+from headroom.scope import check_identifier
+
+
+class MemoryOrder(StrEnum):
+    """In which order a query lists what it found; equals are listed oldest first."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
+    IMPORTANCE = "importance"
+
+
+def as_category(value: MemoryCategory | str) -> MemoryCategory:
+    """The category named by `value`, whatever its case.
+
+    Raises:
+        InvalidInputError: there is no such category.
+    """
+    try:
+        return MemoryCategory(value.lower())
+    except (ValueError, AttributeError):
+        known = ", ".join(MemoryCategory)
+        raise InvalidInputError(f"unknown category {value!r}; the categories are: {known}") from None
+
+
+def as_level(value: ScopeLevel | str) -> ScopeLevel:
+    """The scope level named by `value`, whatever its case.
+
+    Raises:
+        InvalidInputError: there is no such level.
+    """
+    try:
+        return ScopeLevel(value.lower())
+    except (ValueError, AttributeError):
+        known = ", ".join(ScopeLevel)
+        raise InvalidInputError(f"unknown level {value!r}; the levels are: {known}") from None
+
+
+def check_importance(value: float, name: str = "importance") -> float:
+    """Return `value` as a float if it lies between 0 and 1.
+
+    Raises:
+        InvalidInputError: it is not a number from 0 to 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or not 0 <= value <= 1:
+        raise InvalidInputError(f"{name} must be a number from 0 to 1, not {value!r}")
+    return float(value)
+
+
+def check_time(value: datetime, name: str) -> datetime:
+    """Return `value` in UTC if it knows its timezone.
+
+    Raises:
+        InvalidInputError: it is no datetime, or a naive one.
+    """
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidInputError(
+            f"{name} must be a timezone-aware datetime, not {value!r}; e.g. datetime.now(timezone.utc)"
+        )
+    return value.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryFilter:
+    """The memories of one user that meet every condition given; a condition left out holds for all.
+
+    A scope id asks for the memories that name exactly it (`levels` asks for those that name none narrower).
+
+    Raises:
+        InvalidInputError: an identifier, category, level, importance, time, limit or offset that cannot be.
+    """
+
+    user_id: str
+    session_id: str | None = None
+    agent_id: str | None = None
+    turn_id: str | None = None
+    levels: Collection[ScopeLevel | str] | None = None
+    categories: Collection[MemoryCategory | str] | None = None
+    include_superseded: bool = False
+    include_expired: bool = False
+    as_of: datetime | None = None
+    """What was current at that time, rather than now."""
+    created_after: datetime | None = None
+    """Stored at or after."""
+    created_before: datetime | None = None
+    """Stored before."""
+    min_importance: float | None = None
+    max_importance: float | None = None
+    entities: Collection[str] = ()
+    """About at least one of these, whatever the case."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Each of these top-level keys has this value."""
+    text: str | None = None
+    """Contains all of these words (full-text index: word stems, any order)."""
+    order: MemoryOrder = MemoryOrder.OLDEST
+    limit: int | None = None
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        check_identifier(self.user_id, "user_id")
+        for part in ("session_id", "agent_id", "turn_id"):
+            if (identifier := getattr(self, part)) is not None:
+                check_identifier(identifier, part)
+        for name in ("levels", "categories", "entities"):
+            if isinstance(getattr(self, name), str):
+                raise InvalidInputError(f"{name} must be a collection, e.g. [{getattr(self, name)!r}]")
+        if self.levels is not None:
+            put("levels", frozenset(map(as_level, self.levels)))
+        if self.categories is not None:
+            put("categories", frozenset(map(as_category, self.categories)))
+        for name in ("as_of", "created_after", "created_before"):
+            if (time := getattr(self, name)) is not None:
+                put(name, check_time(time, name))
+        for name in ("min_importance", "max_importance"):
+            if (importance := getattr(self, name)) is not None:
+                put(name, check_importance(importance, name))
+        put("order", MemoryOrder(self.order))
+        if self.limit is not None and self.limit < 0:
+            raise InvalidInputError(f"limit must not be negative, but is {self.limit}")
+        if self.offset < 0:
+            raise InvalidInputError(f"offset must not be negative, but is {self.offset}")
