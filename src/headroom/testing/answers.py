@@ -36,7 +36,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer of the model. A stream delivers its text in pieces of a few characters, as a real model's."""
+    """One answer of the model. A stream delivers its text in pieces of a few characters, as models do."""
 
     text: str | None = None
     """None where there are only tool calls or a refusal."""
@@ -93,7 +93,7 @@ Choice: TypeAlias = str | Answer
 Reply: TypeAlias = Choice | Failure | Sequence[Choice]
 """What one request gets; a sequence holds one answer for each of its `n` choices."""
 Rule: TypeAlias = Callable[[ReceivedRequest], Reply | Awaitable[Reply]]
-"""Picks the reply to a request. It runs on the server's event loop, one request at a time: it must not block."""
+"""Picks the reply to a request. It runs on the server's event loop, one at a time: it must not block."""
 Answers: TypeAlias = Reply | Rule | Mapping[str, Reply | Rule] | Iterable[Reply | Rule]
 """See `ScriptedServer`."""
 

@@ -21,7 +21,7 @@ from headroom.testing.requests import ReceivedRequest, hide_secrets
 from headroom.testing.responses import Response
 
 _PREFIXES: Final = ("/v1", "/openai/v1", "/openai/deployments/{deployment}", "/openai")
-"""Where the API lies at OpenAI; at Groq and at Azure's newer API; at Azure by deployment; Azure's other paths."""
+"""Where the API lies: at OpenAI; at Groq and in Azure's newer API; at Azure by deployment, and its rest."""
 
 _MODELS: Final = ("gpt-4o", "gpt-4o-mini", "text-embedding-3-small", "text-embedding-3-large")
 
@@ -55,6 +55,7 @@ class ScriptedApp:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
         await self._router(scope, receive, send)
 
     async def _chat_completions(self, request: Request) -> HttpResponse:
@@ -140,10 +141,8 @@ class ScriptedApp:
             return reply
         given = [reply] * choices if isinstance(reply, str | Answer) else list(reply)
         if len(given) != choices:
-            error = NoAnswerError(
-                f"the request asks for n={choices} choices, the script answers with {len(given)}"
-            )
-            return _script_error(error)
+            mismatch = f"the request asks for n={choices}, the script answers with {len(given)} choices"
+            return _script_error(NoAnswerError(mismatch))
         answers = [Answer(choice) if isinstance(choice, str) else choice for choice in given]
         await anyio.sleep(answers[0].delay)
         return answers

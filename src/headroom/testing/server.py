@@ -23,7 +23,9 @@ _BACKLOG: Final = 2048
 
 
 class ScriptedServer:
-    """An OpenAI-compatible server on 127.0.0.1 that answers as it is told, for a `with` block::
+    """An OpenAI-compatible server on 127.0.0.1 that answers as it is told.
+
+    It runs for a `with` block::
 
         with ScriptedServer(["Hello!", Failure(429), "Hello again."]) as server:
             client = OpenAI(base_url=server.base_url, api_key="any")
@@ -32,11 +34,11 @@ class ScriptedServer:
 
     - an answer (a text, an `Answer` or a `Failure`), which every request gets;
     - a list of answers, used in turn; one that is itself a list holds an answer for each of `n` choices;
-    - a table: the first regular expression that is found in the last user message (whatever the case) decides;
+    - a table: the first of its regular expressions that occurs in the last user message, whatever the case;
     - a rule: a function, `async` or not, of the `ReceivedRequest` that returns the answer.
 
-    It speaks chat completions and the Responses API, streaming and not, embeddings and models, under OpenAI's,
-    Azure's and Groq's paths. A request for which the script has no answer fails with status 500 and says so.
+    It speaks chat completions and the Responses API, streaming and not, embeddings and models, under the paths of
+    OpenAI, Azure and Groq. A request for which the script has no answer fails with status 500 and says so.
 
     Raises:
         MissingDependencyError: on entering, uvicorn is not installed.
@@ -46,7 +48,7 @@ class ScriptedServer:
         self.app = ScriptedApp(answers)
         """The ASGI application behind the socket."""
         self.url = ""
-        """Its root, for clients that add the API's path: `AzureOpenAI(azure_endpoint=…)`, `Groq(base_url=…)`."""
+        """The root, for clients that add the path: `AzureOpenAI(azure_endpoint=…)`, `Groq(base_url=…)`."""
         self._stack = ExitStack()
 
     @property
