@@ -1,16 +1,17 @@
 """Whose memory this is: the scope, and the context variable that carries it.
 
-A request of a web application runs in several tasks and threads that each see a *copy* of the context, so what
-one of them sets the others do not see. The context variable therefore holds a cell that all the copies share:
-`bind(user_id=...)` in a dependency's worker thread fills the cell, and the endpoint reads it.
+A request of a web application runs in several tasks and threads that each see a *copy* of the context, so
+what one of them sets the others do not see. The context variable therefore holds a cell that all the copies
+share: `bind(user_id=...)` in a dependency's worker thread fills the cell, and the endpoint reads it.
 """
 
 import contextlib
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, ParamSpec, TypeVar
 
@@ -18,6 +19,9 @@ from headroom.errors import InvalidScopeError, MissingScopeError
 
 MAX_IDENTIFIER_LENGTH: Final = 256
 """The longest user, session, agent or turn id, in characters."""
+
+PARTS: Final = ("user_id", "session_id", "agent_id", "turn_id")
+"""The parts of a scope, from broadest to narrowest."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,7 +38,9 @@ def check_identifier(value: object, part: str) -> str:
     if not value.strip():
         raise InvalidScopeError(f"{part} is blank; leave it out where there is none")
     if len(value) > MAX_IDENTIFIER_LENGTH:
-        raise InvalidScopeError(f"{part} has {len(value)} characters; at most {MAX_IDENTIFIER_LENGTH} are allowed")
+        raise InvalidScopeError(
+            f"{part} has {len(value)} characters; at most {MAX_IDENTIFIER_LENGTH} are allowed"
+        )
     if not value.isprintable():
         raise InvalidScopeError(f"{part} contains control or unprintable characters")
     return value
@@ -57,12 +63,12 @@ class Scope:
     anonymous: bool = False
 
     def __post_init__(self) -> None:
-        for field in fields(self)[:4]:
-            value = getattr(self, field.name)
+        for part in PARTS:
+            value = getattr(self, part)
             if value is not None:
-                check_identifier(value, field.name)
+                check_identifier(value, part)
                 if self.anonymous:
-                    raise InvalidScopeError(f"an anonymous scope has no {field.name}")
+                    raise InvalidScopeError(f"an anonymous scope has no {part}")
 
     def narrow(
         self,
@@ -74,8 +80,8 @@ class Scope:
     ) -> "Scope":
         """This scope with the given parts replaced; the others are inherited.
 
-        A different user inherits nothing: what was narrower belonged to the other one. An anonymous scope stays
-        anonymous until it is given a user.
+        A different user inherits nothing: what was narrower belonged to the other one. An anonymous scope
+        stays anonymous until it is given a user.
         """
         if self.anonymous and user_id is None:
             return self
@@ -109,25 +115,58 @@ ANONYMOUS: Final = Scope(anonymous=True)
 
 
 class _Cell:
-    """What the copies of one context share: the innermost scope bound there."""
+    """The scope that all copies of one context share."""
 
-    __slots__ = ("top",)
+    __slots__ = ("around", "lock", "parts", "pending", "scope", "shared")
 
-    def __init__(self, top: "bind | Scope") -> None:
-        self.top = top
+    def __init__(
+        self, scope: Scope, around: "_Cell | None" = None, parts: Mapping[str, str] | None = None
+    ) -> None:
+        self.scope = scope
+        self.around = around
+        self.parts: Mapping[str, str] = parts or {}
+        # A binding's cell is seen only in the context that made it, until it is known what the binding is:
+        # the head of a with block, whose cell it becomes, or a plain call, passed on to the cell around it.
+        self.pending = parts is not None
+        self.shared = parts is None
+        # Reentrant: garbage collection may drop, and so merge, another binding while this thread holds it.
+        self.lock: AbstractContextManager[object] = threading.RLock() if around is None else around.lock
 
-    @property
-    def scope(self) -> Scope:
-        return self.top if isinstance(self.top, Scope) else self.top.scope
+    def keep(self) -> bool:
+        """Become the cell of a with block, unless this was a plain call; return whether it did."""
+        with self.lock:
+            kept, self.pending = self.pending, False
+            if kept:
+                self.around, self.shared = None, True
+            return kept
+
+    def merge(self) -> None:
+        """Pass what was bound on to the cell around, unless it is known what this is."""
+        with self.lock:
+            if self.pending and self.around is not None:
+                self.around.scope = self.around.scope.narrow(**self.parts)
+            self.pending = False
 
 
 _current: ContextVar[_Cell | None] = ContextVar("headroom_scope", default=None)
-_lock = threading.Lock()
+
+
+def _current_cell() -> _Cell | None:
+    cell = _current.get()
+    if cell is None:
+        return None
+    if cell.pending:
+        # Nothing runs between `bind(...)` and the entry of its with block, so this was a plain call.
+        cell.merge()
+    return cell.around or cell
 
 
 def current_scope() -> Scope:
-    """The scope of the code that is running: `Scope()` where nothing was bound, `ANONYMOUS` where nobody is known."""
-    cell = _current.get()
+    """The scope of the code that is running.
+
+    `Scope()` where nothing was bound, `ANONYMOUS` in a request of nobody known.
+    """
+    cell = _current_cell()
     return Scope() if cell is None else cell.scope
 
 
@@ -143,82 +182,74 @@ class entered:  # noqa: N801 - used like a function: `with entered(scope):`
         self._scope = scope
 
     def __enter__(self) -> Scope:
-        self._token: Token[_Cell | None] = _current.set(_Cell(self._scope))
+        self._token = _current.set(_Cell(self._scope))
         return self._scope
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A generator may be closed in another context than it was started in: that copy has nothing to reset.
-        with contextlib.suppress(ValueError):
-            _current.reset(self._token)
+        _reset(self._token)
 
 
-class bind:  # noqa: N801 - used like a function: `bind(user_id=...)` or `with bind(...):`
+def _reset(token: Token[_Cell | None]) -> None:
+    # A generator may be closed in another context than it was started in: that copy has nothing to reset.
+    with contextlib.suppress(ValueError):
+        _current.reset(token)
+
+
+class _Binding:
+    """What `bind` returns: entered, a with block; dropped without, a plain call."""
+
+    __slots__ = ("_cell", "_token")
+
+    def __init__(self, cell: _Cell) -> None:
+        self._cell = cell
+        self._token = _current.set(cell)
+
+    def __enter__(self) -> Scope:
+        if not self._cell.keep():  # entered later, or again
+            self._cell = _Cell(self._cell.scope)
+            self._token = _current.set(self._cell)
+        return self._cell.scope
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _reset(self._token)
+
+    def __del__(self) -> None:
+        self._cell.merge()
+
+
+def bind(
+    *,
+    user_id: str | None = None,
+    session_id: str | None = None,
+    agent_id: str | None = None,
+    turn_id: str | None = None,
+) -> AbstractContextManager[Scope]:
     """Say whose memory the code that follows uses.
 
-    As a plain call it holds for the rest of the request (or of the enclosing `with bind(...)` block), in every
-    task and thread of it. As a context manager it holds for the block only, and for nothing beside it::
+    As a plain call it holds for the rest of the request (or of the enclosing with block), in every task and
+    thread of it; outside of any, for the rest of the running task or thread. As a context manager it holds
+    for the block only, and for nothing beside it::
 
         bind(user_id=user.id)                    # e.g. in a FastAPI dependency
         with bind(agent_id="planner"): ...
 
     Parts not given are inherited; a different user inherits nothing. See `Scope.narrow`.
 
+    A plain call takes effect at once in the task or thread that makes it, and in the others as soon as the
+    object it returns is dropped: write it as a statement, and do not return or keep that object.
+
     Raises:
         InvalidScopeError: an identifier is not a string, blank, longer than 256 characters, or unprintable.
     """
-
-    # A with statement calls bind() first and __enter__ next, so the plain call's effect is taken back in __enter__.
-    # Another thread of the same request may have bound in between, on top of this binding: hence the chain to what
-    # lies below, in which a withdrawn binding is skipped.
-
-    __slots__ = ("_below", "_cell", "_entered", "_scope", "_thread", "_withdrawn")
-
-    def __init__(
-        self,
-        *,
-        user_id: str | None = None,
-        session_id: str | None = None,
-        agent_id: str | None = None,
-        turn_id: str | None = None,
-    ) -> None:
-        cell = _current.get()
-        if cell is None:
-            cell = _Cell(Scope())
-            _current.set(cell)
-        with _lock:
-            self._scope = cell.scope.narrow(
-                user_id=user_id, session_id=session_id, agent_id=agent_id, turn_id=turn_id
-            )
-            self._thread = threading.get_ident()
-            self._withdrawn = False
-            self._cell = cell
-            self._below = cell.top
-            if isinstance(cell.top, bind) and cell.top._thread == self._thread:
-                # The same thread went on after it, so that one was a plain call and stays.
-                self._below = cell.top.scope
-            cell.top = self
-
-    @property
-    def scope(self) -> Scope:
-        """The scope that was bound; once the binding ended, the one below it."""
-        if not self._withdrawn:
-            return self._scope
-        return self._below if isinstance(self._below, Scope) else self._below.scope
-
-    def __enter__(self) -> Scope:
-        with _lock:
-            self._withdrawn = True
-            if self._cell.top is self:
-                self._cell.top = self._below
-        self._entered = entered(self._scope)
-        return self._entered.__enter__()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._entered.__exit__(kind, error, trace)
+    given = dict(zip(PARTS, (user_id, session_id, agent_id, turn_id), strict=True))
+    parts = {part: value for part, value in given.items() if value is not None}
+    cell = _current_cell()
+    scope = (Scope() if cell is None else cell.scope).narrow(**parts)
+    return _Binding(_Cell(scope, cell if cell is not None and cell.shared else None, parts))
 
 
 def carry(function: Callable[P, T]) -> Callable[P, T]:
