@@ -2,7 +2,17 @@
 
 from headroom.testing.answers import Answer, Failure, ToolCall
 from headroom.testing.app import ScriptedApp
+from headroom.testing.imitation import memory_block, remembering
 from headroom.testing.requests import ReceivedRequest
 from headroom.testing.server import ScriptedServer
 
-__all__ = ["Answer", "Failure", "ReceivedRequest", "ScriptedApp", "ScriptedServer", "ToolCall"]
+__all__ = [
+    "Answer",
+    "Failure",
+    "ReceivedRequest",
+    "ScriptedApp",
+    "ScriptedServer",
+    "ToolCall",
+    "memory_block",
+    "remembering",
+]

@@ -37,8 +37,8 @@ class ScriptedServer:
     - a table: the first of its regular expressions that occurs in the last user message, whatever the case;
     - a rule: a function, `async` or not, of the `ReceivedRequest` that returns the answer.
 
-    It speaks chat completions and the Responses API, streamed or not, embeddings and models, under the paths of
-    OpenAI, Azure and Groq. What the script has no answer for fails with status 500 and says so.
+    It speaks chat completions and the Responses API, streamed or not, embeddings and models, under the paths
+    of OpenAI, Azure and Groq. What the script has no answer for fails with status 500 and says so.
 
     Raises:
         MissingDependencyError: on entering, uvicorn is not installed.
