@@ -9,8 +9,8 @@ The graph is written out here, operator by operator, and not traced from a frame
 whatever the version of an exporter, it can be read, and building it takes five seconds without torch.
 
 Three things differ from a usual export of BERT. There is no batch and no mask, since int8 activations are
-scaled by the largest value in the tensor, so that a text's vector would change with its neighbours in a batch.
-Mean pooling and L2 normalisation are inside. The three attention projections are one matrix product, and the
+scaled by the largest value in the tensor: a text's vector would change with its neighbours in a batch. Mean
+pooling and L2 normalisation are inside. The three attention projections are one matrix product, and the
 scaling by the root of the head size is folded into its weights.
 """
 
@@ -96,7 +96,9 @@ class Bert:
         heads = self.add("Reshape", f"{name}.heads", joined, by_head)
         first = self.add("Transpose", f"{name}.parts", heads, perm=[1, 2, 0, 3])
         query, key, value = (
-            self.add("Gather", f"{name}.{part}", first, self.constant(f"part{index}", np.int64(index)), axis=0)
+            self.add(
+                "Gather", f"{name}.{part}", first, self.constant(f"part{index}", np.int64(index)), axis=0
+            )
             for index, part in enumerate(parts)
         )
         turned = self.add("Transpose", f"{name}.turned", key, perm=[0, 2, 1])
@@ -146,7 +148,9 @@ class Bert:
             [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [WIDTH])],
             [numpy_helper.from_array(array, name) for name, array in self.constants.items()],
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="headroom")
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="headroom"
+        )
         model.ir_version = IR_VERSION
         onnx.checker.check_model(model, full_check=True)
         return model

@@ -1,0 +1,122 @@
+"""What an embedder is, what the built-in ones have in common, and what is made of the vectors they return."""
+
+from abc import ABC, abstractmethod
+from importlib.util import find_spec
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headroom.errors import EmbedderError, EmbedderMismatchError, MissingDependencyError
+from headroom.memory.embedders.per_process import PerProcess
+
+Vectors = NDArray[np.float32]
+"""One row per text, shape (n, d)."""
+
+Resource = TypeVar("Resource")
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors that are close where the meanings are.
+
+    Any object of this shape may be given as `MemoryConfig(embedder=…)`. It is called from several threads at
+    once. It may also have `concurrency`, how many calls may run at once (otherwise as many as there are
+    cores), and `batch_size`, how many texts one call may get (otherwise 32).
+    """
+
+    @property
+    def name(self) -> str:
+        """The identity of the model, recorded in the database: only vectors of one name are compared."""
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+
+    def embed(self, texts: list[str], /) -> Vectors:
+        """One row per text, shape (n, dimension); their lengths do not matter, they are compared by angle."""
+
+
+class Backend(ABC, Generic[Resource]):
+    """A built-in embedder: a model or a client that each process opens for itself, at its first use.
+
+    Args:
+        name: The identity of the model.
+        dimension: How many numbers a vector has; None where only the first answer tells.
+    """
+
+    concurrency: ClassVar[int]
+    """How many calls may run at once."""
+    batch_size: ClassVar[int]
+    """How many texts one call may get."""
+
+    def __init__(self, name: str, dimension: int | None) -> None:
+        self.name = name
+        self.dimension = dimension
+        self._resource = PerProcess(self._open)
+
+    def embed(self, texts: list[str], /) -> Any:
+        """One vector per text, in whatever form the model or service gives it."""
+        return self._vectors(self._resource.get(), texts)
+
+    def close(self) -> None:
+        """Let go of the model or connection."""
+        resource = self._resource.take()
+        if resource is not None:
+            self._release(resource)
+
+    @abstractmethod
+    def _open(self) -> Resource:
+        """Load the model, or make the client."""
+
+    def _release(self, resource: Resource) -> None:
+        """Close what `_open` made, where dropping it is not enough."""
+
+    @abstractmethod
+    def _vectors(self, resource: Resource, texts: list[str]) -> Any:
+        """One vector per text."""
+
+
+def unit_rows(vectors: Any, count: int, dimension: int | None, name: str) -> Vectors:
+    """What an embedder returned, as rows of length one; a vector of zeros stays one.
+
+    Args:
+        vectors: What the embedder returned.
+        count: How many texts it was given, at least one.
+        dimension: How many numbers each vector must have; None for any.
+        name: The embedder's name, for the messages.
+
+    Raises:
+        EmbedderError: It is not one vector of finite numbers per text.
+        EmbedderMismatchError: The vectors are of another dimension.
+    """
+    try:
+        with np.errstate(over="ignore"):
+            rows = np.array(vectors, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise EmbedderError(f"{name} did not return one vector of numbers for each text") from None
+    if rows.ndim != 2 or len(rows) != count or rows.size == 0:  # noqa: PLR2004 - rows and columns
+        raise EmbedderError(
+            f"{name} returned an array of shape {rows.shape} for {count} texts, not one row for each"
+        )
+    given = rows.shape[1]
+    if dimension is not None and given != dimension:
+        raise EmbedderMismatchError(
+            f"{name} returned vectors of {given} numbers where {dimension} were expected; "
+            f"set vector_dimension={given} if this is the model you mean"
+        )
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        raise EmbedderError(f"{name} returned numbers that are not finite")
+    np.divide(rows, lengths, out=rows, where=lengths > 0)
+    return rows
+
+
+def require(package: str, extra: str) -> None:
+    """Check that an optional package is installed, without importing it.
+
+    Raises:
+        MissingDependencyError: It is not; the message has the command that installs it.
+    """
+    if find_spec(package.replace("-", "_")) is None:
+        raise MissingDependencyError(package, extra)
