@@ -10,7 +10,7 @@ import functools
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar, Token, copy_context
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, ParamSpec, TypeVar
@@ -102,6 +102,8 @@ class Scope:
         Raises:
             MissingScopeError: this scope names no user.
         """
+        if self.anonymous:
+            raise MissingScopeError("nobody is logged in: an anonymous request has no memory")
         if self.user_id is None:
             raise MissingScopeError(
                 "no user to remember for: pass user_id=..., add MemoryMiddleware to the application, "
@@ -173,17 +175,18 @@ def current_scope() -> Scope:
 class entered:  # noqa: N801 - used like a function: `with entered(scope):`
     """Enter exactly `scope` for a with block; nothing outside the block sees it.
 
-    Middlewares, decorators and clients use this one; applications use `bind`.
+    It may be entered again later, for what runs in pieces: what a plain `bind` set in one piece holds in the
+    next. Middlewares, decorators and clients use this one; applications use `bind`.
     """
 
-    __slots__ = ("_scope", "_token")
+    __slots__ = ("_cell", "_token")
 
     def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+        self._cell = _Cell(scope)
 
     def __enter__(self) -> Scope:
-        self._token = _current.set(_Cell(self._scope))
-        return self._scope
+        self._token = _current.set(self._cell)
+        return self._cell.scope
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -192,6 +195,7 @@ class entered:  # noqa: N801 - used like a function: `with entered(scope):`
 
 
 def _reset(token: Token[_Cell | None]) -> None:
+    _current_cell()  # passes on a plain call whose binding is still held
     # A generator may be closed in another context than it was started in: that copy has nothing to reset.
     with contextlib.suppress(ValueError):
         _current.reset(token)
@@ -259,12 +263,17 @@ def carry(function: Callable[P, T]) -> Callable[P, T]:
     `ThreadPoolExecutor.submit` and `threading.Thread` do not::
 
         executor.submit(carry(work), item)
-    """
-    scope = current_scope()
 
-    @functools.wraps(function)
+    Like those two, it carries all other context variables as well.
+    """
+    scope, context = current_scope(), copy_context()
+
     def in_scope(*args: P.args, **kwargs: P.kwargs) -> T:
-        with entered(scope):
+        with entered(scope):  # what is bound after this call is for others
             return function(*args, **kwargs)
 
-    return in_scope
+    @functools.wraps(function)
+    def carried(*args: P.args, **kwargs: P.kwargs) -> T:
+        return context.copy().run(in_scope, *args, **kwargs)  # a context cannot be in two threads at once
+
+    return carried

@@ -89,6 +89,8 @@ def test_narrowing_twice_by_the_same_parts_changes_nothing_more(scope: Scope, gi
 
 def test_a_scope_without_a_user_says_what_to_do_about_it() -> None:
     assert Scope("alice").require_user() == "alice"
-    for scope in (Scope(), Scope(agent_id="planner"), ANONYMOUS):
+    for scope in (Scope(), Scope(agent_id="planner")):
         with pytest.raises(MissingScopeError, match=r"user_id=\.\.\., add MemoryMiddleware .*bind"):
             scope.require_user()
+    with pytest.raises(MissingScopeError, match="nobody is logged in"):
+        ANONYMOUS.require_user()

@@ -1,0 +1,226 @@
+"""The middleware that scopes an ASGI application by its user, and the usual ways to know who that is.
+
+::
+
+    app.add_middleware(MemoryMiddleware)                                # who AuthenticationMiddleware found
+    app.add_middleware(MemoryMiddleware, user=session_key("user_id"))   # whom your login put into the session
+    app.add_middleware(MemoryMiddleware, session=path_parameter("/threads/{thread_id}"))
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from anyio import to_thread
+from starlette import status
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Connection
+
+from headroom.current import MemorySource, as_source, close_shared_memory, shared_memory, using
+from headroom.errors import ConfigurationError
+from headroom.memory.config import MemoryConfig
+from headroom.resolvers import (
+    FromClient,
+    RejectedRequestError,
+    cookie_reader,
+    cookie_signer,
+    header_text,
+    path_reader,
+    resolved_scope,
+)
+from headroom.scope import ANONYMOUS, Scope, entered
+
+__all__ = [
+    "FromClient",
+    "MemoryMiddleware",
+    "Resolver",
+    "authenticated_user",
+    "cookie_signer",
+    "path_parameter",
+    "session_key",
+    "signed_cookie",
+    "trusted_header",
+]
+
+Resolver: TypeAlias = Callable[[HTTPConnection[Any]], Awaitable[str | None] | str | None]
+"""Reads an identifier out of a request or websocket; None where there is none. It may be `async`."""
+
+
+def authenticated_user(connection: HTTPConnection[Any]) -> str | None:
+    """The `identity` of the user that Starlette's AuthenticationMiddleware found; the default.
+
+    Raises:
+        ConfigurationError: the user object has no identity; the message says what to do.
+    """
+    user = connection.scope.get("user")
+    if user is None or not user.is_authenticated:
+        return None
+    try:
+        identity: str = user.identity
+    except (AttributeError, NotImplementedError):
+        raise ConfigurationError(
+            f"{type(user).__name__} has no identity: give the class a property `identity` that returns a "
+            "string which is nobody else's and never changes, or name one yourself: "
+            "MemoryMiddleware(app, user=lambda connection: str(connection.user.id))"
+        ) from None
+    return identity
+
+
+def session_key(key: str) -> Resolver:
+    """What the application put under `key` into the session of Starlette's SessionMiddleware.
+
+    Raises:
+        ConfigurationError: at a request, SessionMiddleware is missing or runs inside MemoryMiddleware.
+    """
+
+    def resolve(connection: HTTPConnection[Any]) -> str | None:
+        if "session" not in connection.scope:
+            raise ConfigurationError(
+                "there is no session yet: SessionMiddleware must be added and run before MemoryMiddleware "
+                "(app.add_middleware: after it; a list of middlewares: before it)"
+            )
+        value: str | None = connection.session.get(key)
+        return value
+
+    return resolve
+
+
+def path_parameter(template: str, name: str | None = None) -> Resolver:
+    """A parameter of the path, for requests to `template` and everything below it.
+
+    The middleware runs before the request is routed, so it reads the path itself: write the template like a
+    route, e.g. `path_parameter("/threads/{thread_id}")`. `name` chooses among several parameters; the default
+    is the last.
+
+    Raises:
+        ConfigurationError: the template has no such parameter.
+    """
+    read = path_reader(template, name)
+
+    def resolve(connection: HTTPConnection[Any]) -> str | None:
+        path: str = connection.scope["path"]
+        mounted_at = connection.scope.get("root_path", "")
+        return read(path.removeprefix(mounted_at) if path.startswith(f"{mounted_at}/") else path)
+
+    return resolve
+
+
+def signed_cookie(name: str, secret_key: str | Sequence[str], *, max_age: int | None = None) -> Resolver:
+    """What the application signed into the cookie `name` with `cookie_signer`; what others made is ignored.
+
+    `max_age` is in seconds. Several keys are for rotation: the last one signs, all of them are accepted.
+
+    Raises:
+        MissingDependencyError: itsdangerous is not installed.
+    """
+    read = cookie_reader(name, secret_key, max_age)
+    return lambda connection: read(connection.cookies)
+
+
+def trusted_header(name: str) -> Resolver:
+    """The value of a request header.
+
+    Warning:
+        Anybody can send any header. Use this only where a proxy in front of the application authenticates
+        every request and sets (or removes) this very header on each of them, and where nothing but that proxy
+        can reach the application. Otherwise whoever sends `name: alice` reads what is remembered about alice.
+    """
+
+    def resolve(connection: HTTPConnection[Any]) -> str | None:
+        # The same header twice is one smuggled in beside the proxy's: together they name nobody.
+        return FromClient(header_text(", ".join(connection.headers.getlist(name)))) or None
+
+    return resolve
+
+
+class MemoryMiddleware:
+    """Gives each request and websocket of an ASGI application the memory scope of its user.
+
+    Args:
+        app: The application.
+        user: Who is asking. A request without a user is anonymous: nothing is remembered in it or recalled.
+        session: The conversation, if any.
+        agent: The agent, if any.
+        memory: What `current_memory()` and clients without a memory of their own use in this application;
+            opened when the application starts and closed when it stops.
+
+    `user`, `session` and `agent` are resolvers: functions of the connection that return an identifier or
+    None. A bad identifier answers 400 where the client sent it (see `FromClient`).
+
+    Raises:
+        InvalidScopeError: at a request, an identifier of the application's own making cannot be one.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        user: Resolver | None = None,
+        session: Resolver | None = None,
+        agent: Resolver | None = None,
+        memory: MemorySource | None = None,
+    ) -> None:
+        self.app = app
+        self._user = user or authenticated_user
+        self._session = session
+        self._agent = agent
+        self._memory = as_source(memory)
+
+    async def __call__(self, connection: Connection, receive: Receive, send: Send) -> None:
+        """Serve one connection, or the application's lifespan."""
+        if connection["type"] == "lifespan":
+            await self._live(connection, receive, send)
+        elif connection["type"] not in {"http", "websocket"}:
+            await self.app(connection, receive, send)
+        else:
+            try:
+                scope = await self._resolve(HTTPConnection(connection))
+            except RejectedRequestError as error:
+                await _reject(str(error), connection, receive, send)
+                return
+            with entered(scope), using(self._memory):
+                await self.app(connection, receive, send)
+
+    async def _resolve(self, connection: HTTPConnection[Any]) -> Scope:
+        async def result_of(resolver: Resolver | None) -> str | None:
+            result = None if resolver is None else resolver(connection)
+            return await result if inspect.isawaitable(result) else result
+
+        user = await result_of(self._user)
+        if user is None:
+            return ANONYMOUS
+        return resolved_scope(user, await result_of(self._session), await result_of(self._agent))
+
+    async def _live(self, connection: Connection, receive: Receive, send: Send) -> None:
+        """Open the memory before the application starts, and close it after it has stopped."""
+
+        async def closing_send(message: Message) -> None:
+            if message["type"] != "lifespan.startup.complete":
+                await self._close()
+            await send(message)
+
+        try:
+            if isinstance(self._memory, MemoryConfig):
+                await to_thread.run_sync(shared_memory, self._memory)
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        with using(self._memory):
+            await self.app(connection, receive, closing_send)
+
+    async def _close(self) -> None:
+        if isinstance(self._memory, MemoryConfig):
+            await to_thread.run_sync(close_shared_memory, self._memory)
+        elif self._memory is not None:
+            await self._memory.close()
+
+
+async def _reject(reason: str, connection: Connection, receive: Receive, send: Send) -> None:
+    if connection["type"] == "websocket" and "websocket.http.response" not in connection.get(
+        "extensions", {}
+    ):
+        await send({"type": "websocket.close", "code": status.WS_1008_POLICY_VIOLATION, "reason": reason})
+    else:
+        await PlainTextResponse(reason, status.HTTP_400_BAD_REQUEST)(connection, receive, send)

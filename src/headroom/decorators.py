@@ -1,0 +1,236 @@
+"""`@remember`: a function, method or generator that runs in a memory scope of its own.
+
+::
+
+    @remember(agent="researcher")
+    async def research(question: str) -> str: ...
+
+    @remember(user=Arg("user_id"), session=Arg("thread.id"), agent="planner", turn=True)
+    def plan(user_id: str, thread: Thread) -> Plan: ...
+"""
+
+import inspect
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeAlias, TypeVar, overload
+from uuid import uuid4
+
+import wrapt
+
+from headroom.current import MemorySource, as_source, in_synchronous_function, using
+from headroom.errors import ConfigurationError, InvalidInputError, MissingScopeError
+from headroom.memory.config import MemoryConfig
+from headroom.memory.hierarchical import HierarchicalMemory
+from headroom.scope import Scope, check_identifier, current_scope, entered
+from headroom.turns import kept_turn
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Arg:
+    """An identifier that is read from the arguments of the decorated function.
+
+    `Arg("user_id")` is the argument of that name; `Arg("thread.owner.id")` goes on from there, through
+    attributes and the keys of mappings. `Arg("self.user_id")` works in methods.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._parameter, *self._steps = path.split(".")
+
+    def reader(self, function: Any) -> Callable[..., Any]:
+        """A function that takes what `function` takes and returns the identifier in it.
+
+        Raises:
+            ConfigurationError: `function` has no such parameter.
+        """
+        function = getattr(function, "__func__", function)  # of a classmethod or staticmethod
+        signature = inspect.signature(function)
+        rest = [name for name, p in signature.parameters.items() if p.kind is p.VAR_KEYWORD]
+        if self._parameter not in signature.parameters and not rest:
+            raise ConfigurationError(
+                f"{function.__qualname__} has no parameter {self._parameter!r} for Arg({self._path!r}); "
+                f"it has: {', '.join(signature.parameters) or 'none'}"
+            )
+
+        def read(*args: Any, **kwargs: Any) -> Any:
+            call = signature.bind(*args, **kwargs)
+            call.apply_defaults()
+            arguments = call.arguments | (call.arguments[rest[0]] if rest else {})
+            if self._parameter not in arguments:
+                raise InvalidInputError(
+                    f"{function.__qualname__} was called without {self._parameter}=, "
+                    f"which Arg({self._path!r}) reads"
+                )
+            value = arguments[self._parameter]
+            for step in self._steps:
+                if value is None:
+                    return None
+                value = self._follow(value, step)
+            return value
+
+        return read
+
+    def _follow(self, value: Any, step: str) -> Any:
+        try:
+            return value[step] if isinstance(value, Mapping) else getattr(value, step)
+        except (AttributeError, KeyError):
+            raise InvalidInputError(
+                f"Arg({self._path!r}): a {type(value).__name__} has no {step!r}"
+            ) from None
+
+
+Identifier: TypeAlias = str | Arg | Callable[..., str | None]
+"""A fixed identifier, one read from the arguments of the call, or a function of these that returns it."""
+
+
+@overload
+def remember(function: F, /) -> F: ...
+@overload
+def remember(
+    *,
+    user: Identifier | None = None,
+    session: Identifier | None = None,
+    agent: Identifier | None = None,
+    turn: bool = False,
+    memory: MemorySource | None = None,
+) -> Callable[[F], F]: ...
+def remember(
+    function: Any = None,
+    /,
+    *,
+    user: Identifier | None = None,
+    session: Identifier | None = None,
+    agent: Identifier | None = None,
+    turn: bool = False,
+    memory: MemorySource | None = None,
+) -> Any:
+    """Run a function in a memory scope of its own: the caller's, narrowed by what is given here.
+
+    It decorates functions and methods of every kind, and keeps their signature. A coroutine or generator
+    keeps the scope of the call, whichever task or thread runs it, and never shows it to who consumes it.
+
+    Args:
+        function: What is decorated, where nothing else is given: then it keeps the scope of its caller.
+        user: Whose memory the function uses. Another user than the current one inherits nothing of its scope.
+        session: The conversation; None at a call leaves the current one.
+        agent: The agent that the function is; None at a call leaves the current one.
+        turn: Whether each call is a turn of its own: what is stored for the turn goes when it ends.
+        memory: What `current_memory()`, and clients without a memory of their own, use in the function.
+
+    Raises:
+        ConfigurationError: on decoration, an `Arg` names no parameter.
+        InvalidScopeError: on decoration or at a call, an identifier cannot be one.
+        InvalidInputError: at a call, the arguments do not contain what an `Arg` names.
+        MissingScopeError: at a call, `user` gave None.
+    """
+    identifiers = {"user_id": user, "session_id": session, "agent_id": agent}
+    source = as_source(memory)
+
+    def decorate(function: Any) -> Any:
+        readers = {
+            part: _reader(identifier, part, function)
+            for part, identifier in identifiers.items()
+            if identifier is not None
+        }
+
+        def run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+            given = args if instance is None else (instance, *args)
+            parts = {part: read(*given, **kwargs) for part, read in readers.items()}
+            if "user_id" in parts and parts["user_id"] is None:
+                raise MissingScopeError(f"{function!r} was called for no user: its `user` gave None")
+            return _Run(current_scope().narrow(**parts), source, is_turn=turn).result_of(
+                wrapped, args, kwargs
+            )
+
+        return wrapt.FunctionWrapper(function, run)
+
+    if function is None:
+        return decorate
+    if isinstance(function, str):
+        raise ConfigurationError(f"say what {function!r} is: @remember(agent={function!r}), for example")
+    return decorate(function)
+
+
+def _reader(identifier: Identifier, part: str, function: Any) -> Callable[..., Any]:
+    if isinstance(identifier, Arg):
+        return identifier.reader(function)
+    if callable(identifier):
+        return identifier
+    fixed = check_identifier(identifier, part)
+    return lambda *_, **__: fixed
+
+
+class _Run:
+    """One call of a decorated function, until what it returned has run to its end."""
+
+    def __init__(
+        self, scope: Scope, source: HierarchicalMemory | MemoryConfig | None, *, is_turn: bool
+    ) -> None:
+        turn_id = uuid4().hex if is_turn else None
+        self._scope = entered(scope.narrow(turn_id=turn_id))
+        self._memory = using(source)
+        self._turn = kept_turn(turn_id) if turn_id else nullcontext()
+
+    def result_of(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        with self._turn, self._in_scope(), in_synchronous_function():
+            result = function(*args, **kwargs)
+        if inspect.iscoroutine(result):
+            return self._awaited(result)
+        if inspect.isasyncgen(result):
+            return self._asynchronous_steps(result)
+        if inspect.isgenerator(result):
+            return self._steps(result)
+        return result
+
+    @contextmanager
+    def _in_scope(self) -> Iterator[None]:
+        with self._scope, self._memory:
+            yield
+
+    async def _awaited(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        async with self._turn:
+            with self._in_scope():
+                return await coroutine
+
+    # The scope is entered for each step alone: between two of them, the code that runs is the consumer's.
+
+    def _steps(self, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        step: Callable[[Any], Any] = generator.send
+        value: Any = None
+        with self._turn:
+            while True:
+                try:
+                    with self._in_scope(), in_synchronous_function():
+                        item = step(value)
+                except StopIteration as end:
+                    return end.value
+                try:
+                    value = yield item
+                    step = generator.send
+                except GeneratorExit:
+                    with self._in_scope(), in_synchronous_function():
+                        generator.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - whatever is thrown in goes to the generator
+                    step, value = generator.throw, error
+
+    async def _asynchronous_steps(self, generator: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+        step: Callable[[Any], Any] = generator.asend
+        value: Any = None
+        async with self._turn:
+            while True:
+                try:
+                    with self._in_scope():
+                        item = await step(value)
+                except StopAsyncIteration:
+                    return
+                try:
+                    value = yield item
+                    step = generator.asend
+                except GeneratorExit:
+                    with self._in_scope():
+                        await generator.aclose()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - whatever is thrown in goes to the generator
+                    step, value = generator.athrow, error
