@@ -8,8 +8,9 @@
 """
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from anyio import to_thread
 from starlette import status
@@ -30,7 +31,7 @@ from headroom.resolvers import (
     path_reader,
     resolved_scope,
 )
-from headroom.scope import ANONYMOUS, Scope, entered
+from headroom.scope import ANONYMOUS, Scope, current_scope, entered
 
 __all__ = [
     "FromClient",
@@ -43,6 +44,8 @@ __all__ = [
     "signed_cookie",
     "trusted_header",
 ]
+
+_log: Final = logging.getLogger(__name__)
 
 Resolver: TypeAlias = Callable[[HTTPConnection[Any]], Awaitable[str | None] | str | None]
 """Reads an identifier out of a request or websocket; None where there is none. It may be `async`."""
@@ -167,6 +170,7 @@ class MemoryMiddleware:
         self._session = session
         self._agent = agent
         self._memory = as_source(memory)
+        self._found_too_late = False
 
     async def __call__(self, connection: Connection, receive: Receive, send: Send) -> None:
         """Serve one connection, or the application's lifespan."""
@@ -182,6 +186,7 @@ class MemoryMiddleware:
                 return
             with entered(scope), using(self._memory):
                 await self.app(connection, receive, send)
+                self._check_order(connection)
 
     async def _resolve(self, connection: HTTPConnection[Any]) -> Scope:
         async def result_of(resolver: Resolver | None) -> str | None:
@@ -192,6 +197,17 @@ class MemoryMiddleware:
         if user is None:
             return ANONYMOUS
         return resolved_scope(user, await result_of(self._session), await result_of(self._agent))
+
+    def _check_order(self, connection: Connection) -> None:
+        # Who this middleware runs before finds nobody, and would silently remember nothing of anybody.
+        if self._found_too_late or self._user is not authenticated_user or not current_scope().anonymous:
+            return
+        if getattr(connection.get("user"), "is_authenticated", False):
+            self._found_too_late = True
+            _log.warning(
+                "the user was authenticated after MemoryMiddleware had looked, so the request was anonymous: "
+                "AuthenticationMiddleware must come first (app.add_middleware: add it after MemoryMiddleware)"
+            )
 
     async def _live(self, connection: Connection, receive: Receive, send: Send) -> None:
         """Open the memory before the application starts, and close it after it has stopped."""

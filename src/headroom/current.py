@@ -1,5 +1,6 @@
 """Which memory the running code uses: its application's, or the one that the process shares."""
 
+import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -54,6 +55,12 @@ def close_shared_memory(config: MemoryConfig) -> None:
     memory = _shared.pop(path.realpath(config.db_path), None)
     if memory is not None:
         memory.engine.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    while _shared:
+        _shared.popitem()[1].engine.close()
 
 
 def memory_in_use() -> HierarchicalMemory:

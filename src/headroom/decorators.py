@@ -10,6 +10,7 @@
 """
 
 import inspect
+import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias, TypeVar, overload
@@ -138,7 +139,9 @@ def remember(
             given = args if instance is None else (instance, *args)
             parts = {part: read(*given, **kwargs) for part, read in readers.items()}
             if "user_id" in parts and parts["user_id"] is None:
-                raise MissingScopeError(f"{function!r} was called for no user: its `user` gave None")
+                raise MissingScopeError(
+                    f"{wrapped.__qualname__} was called for no user: its `user` gave None"
+                )
             return _Run(current_scope().narrow(**parts), source, is_turn=turn).result_of(
                 wrapped, args, kwargs
             )
@@ -176,7 +179,10 @@ class _Run:
         with self._turn, self._in_scope(), in_synchronous_function():
             result = function(*args, **kwargs)
         if inspect.iscoroutine(result):
-            return self._awaited(result)
+            outer: Any = self._awaited(result)
+            outer.__name__, outer.__qualname__ = result.__name__, result.__qualname__
+            weakref.finalize(outer, result.close)  # a task that is cancelled before it starts never awaits it
+            return outer
         if inspect.isasyncgen(result):
             return self._asynchronous_steps(result)
         if inspect.isgenerator(result):

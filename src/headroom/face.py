@@ -14,6 +14,7 @@ from headroom.memory.filters import MemoryFilter, as_level
 from headroom.memory.hierarchical import HierarchicalMemory
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
 from headroom.scope import PARTS, Scope
+from headroom.turns import stored_for_turn
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,8 +77,11 @@ class ScopedMemory:
         expires_at: datetime | None = None,
         valid_from: datetime | None = None,
     ) -> Memory:
-        """Store one memory, or return the one that says the same already; see `Engine.add`."""
-        return self._engine.add(
+        """Store one memory, or return the one that says the same already; see `Engine.add`.
+
+        What is stored for the "turn" goes when the turn ends.
+        """
+        memory = self._engine.add(
             content,
             **self._parts(level),
             category=category,
@@ -87,6 +91,9 @@ class ScopedMemory:
             expires_at=expires_at,
             valid_from=valid_from,
         )
+        if memory.turn_id is not None:
+            stored_for_turn(memory.turn_id, self._engine, memory.user_id)
+        return memory
 
     def get_all(self, level: ScopeLevel | str = ScopeLevel.USER) -> list[Memory]:
         """All current memories, oldest first."""

@@ -10,7 +10,7 @@ from headroom.errors import ConfigurationError, InvalidScopeError, MissingDepend
 from headroom.scope import ANONYMOUS, Scope, check_identifier
 
 if TYPE_CHECKING:
-    from itsdangerous import TimestampSigner
+    from itsdangerous import URLSafeTimedSerializer
 
 _COOKIE_SALT: Final = "headroom.signed_cookie."
 """Keeps what was signed for another purpose under the same key from being taken for one of these cookies."""
@@ -75,21 +75,21 @@ def path_reader(template: str, name: str | None) -> Callable[[str], FromClient |
     return read
 
 
-def cookie_signer(name: str, secret_key: str | Sequence[str]) -> "TimestampSigner":
+def cookie_signer(name: str, secret_key: str | Sequence[str]) -> "URLSafeTimedSerializer":
     """What signs the cookie `name` for the resolver `signed_cookie(name, secret_key)`.
 
     ::
 
-        response.set_cookie("who", cookie_signer("who", SECRET_KEY).sign(user.id).decode(), httponly=True)
+        response.set_cookie("who", cookie_signer("who", SECRET_KEY).dumps(user.id), httponly=True)
 
     Raises:
         MissingDependencyError: itsdangerous is not installed.
     """
     try:
-        from itsdangerous import TimestampSigner  # noqa: PLC0415 - an optional dependency
+        from itsdangerous import URLSafeTimedSerializer  # noqa: PLC0415 - an optional dependency
     except ImportError:
         raise MissingDependencyError("itsdangerous", "web") from None
-    return TimestampSigner(secret_key, salt=_COOKIE_SALT + name)
+    return URLSafeTimedSerializer(secret_key, salt=_COOKIE_SALT + name)
 
 
 def cookie_reader(
@@ -99,12 +99,13 @@ def cookie_reader(
     signer = cookie_signer(name, secret_key)
 
     def read(cookies: Mapping[str, str]) -> str | None:
-        from itsdangerous import BadSignature  # noqa: PLC0415 - an optional dependency
+        from itsdangerous import BadData  # noqa: PLC0415 - an optional dependency
 
         try:
-            return signer.unsign(cookies.get(name, ""), max_age=max_age).decode()
-        except BadSignature:
+            identifier: str = signer.loads(cookies.get(name, ""), max_age=max_age)
+        except BadData:
             return None
+        return identifier
 
     return read
 

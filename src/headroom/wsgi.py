@@ -7,7 +7,8 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from starlette.requests import cookie_parser
 
@@ -23,9 +24,6 @@ from headroom.resolvers import (
 )
 from headroom.scope import entered
 
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
 __all__ = [
     "FromClient",
     "MemoryMiddleware",
@@ -37,11 +35,11 @@ __all__ = [
     "trusted_header",
 ]
 
-Resolver: TypeAlias = "Callable[[WSGIEnvironment], str | None]"
+Resolver: TypeAlias = Callable[[WSGIEnvironment], str | None]
 """Reads an identifier out of a request's environ; None where there is none."""
 
 
-def remote_user(environ: "WSGIEnvironment") -> str | None:
+def remote_user(environ: WSGIEnvironment) -> str | None:
     """REMOTE_USER: whom the server, or a middleware before this one, authenticated. The default."""
     return header_text(environ.get("REMOTE_USER", "")) or None
 
@@ -104,7 +102,7 @@ class MemoryMiddleware:
 
     def __init__(
         self,
-        app: "WSGIApplication",
+        app: WSGIApplication,
         *,
         user: Resolver | None = None,
         session: Resolver | None = None,
@@ -117,7 +115,7 @@ class MemoryMiddleware:
         self._agent = agent
         self._memory = as_source(memory)
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         try:
             scope = resolved_scope(
@@ -138,7 +136,7 @@ class MemoryMiddleware:
         return _ScopedBody(chunks, in_scope, in_use)
 
 
-def _is_file(body: Iterable[bytes], environ: "WSGIEnvironment") -> bool:
+def _is_file(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(wrapper, type) and isinstance(body, wrapper)
 

@@ -1,0 +1,132 @@
+"""A turn has an id of its own, and what was stored for it goes when it ends."""
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from headroom.current import current_memory, using
+from headroom.decorators import remember
+from headroom.memory import Engine, HierarchicalMemory
+from headroom.scope import Scope, current_scope, entered
+from headroom.turns import turn
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _alice(engine: Engine) -> Iterator[None]:
+    with entered(Scope("alice", "s")), using(HierarchicalMemory(engine)):
+        yield
+
+
+def note() -> str:
+    """Store something for the user and something for the turn."""
+    memory = current_memory()
+    memory.add("Prefers Python")
+    memory.add("Is looking at line 7", level="turn")
+    assert {memory.content for memory in memory.search("python line")} == {
+        "Prefers Python",
+        "Is looking at line 7",
+    }
+    turn_id = current_scope().turn_id
+    assert turn_id is not None
+    return turn_id
+
+
+def left(engine: Engine) -> list[str]:
+    return [memory.content for memory in engine.search("python line", "alice", all_sessions=True)]
+
+
+def test_each_call_is_a_turn_and_its_memories_go_with_it(engine: Engine) -> None:
+    decorated = remember(turn=True)(note)
+    assert decorated() != decorated()
+    assert left(engine) == ["Prefers Python"]
+
+
+def test_a_turn_that_fails_ends_too(engine: Engine) -> None:
+    @remember(turn=True)
+    def fail() -> None:
+        note()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert left(engine) == ["Prefers Python"]
+
+
+async def test_a_coroutines_turn_ends_when_it_does_even_cancelled(engine: Engine) -> None:
+    @remember(turn=True)
+    async def run() -> None:
+        await anyio.to_thread.run_sync(note)
+        await anyio.sleep(duration)
+
+    duration = 0.0
+    await run()
+    assert left(engine) == ["Prefers Python"]
+    duration = 60.0
+    with anyio.move_on_after(0.2):
+        await run()
+    assert left(engine) == ["Prefers Python"]
+
+
+def test_a_generators_turn_spans_its_steps_and_ends_when_it_is_closed(engine: Engine) -> None:
+    @remember(turn=True)
+    def steps() -> Iterator[str | None]:
+        yield note()
+        yield current_scope().turn_id
+
+    running = steps()
+    first = next(running)
+    assert len(left(engine)) == 2
+    assert next(running) == first
+    running.close()
+    assert left(engine) == ["Prefers Python"]
+
+
+async def test_an_asynchronous_generators_turn_ends_when_it_is_exhausted_or_closed(engine: Engine) -> None:
+    @remember(turn=True)
+    async def steps() -> AsyncIterator[int]:
+        await anyio.to_thread.run_sync(note)
+        yield 1
+        yield 2
+
+    assert [step async for step in steps()] == [1, 2]
+    assert left(engine) == ["Prefers Python"]
+    running = steps()
+    await anext(running)
+    assert len(left(engine)) == 2
+    await running.aclose()  # type: ignore[attr-defined] # an async generator has it
+    assert left(engine) == ["Prefers Python"]
+
+
+def test_a_turn_inside_a_turn_ends_alone(engine: Engine) -> None:
+    with turn() as outer:
+        current_memory().add("Is looking at line 7", level="turn")
+        with turn() as inner:
+            current_memory().add("Is looking at line 8", level="turn")
+        assert inner.turn_id != outer.turn_id
+        assert left(engine) == ["Is looking at line 7"]
+    assert left(engine) == []
+    assert current_scope() == Scope("alice", "s")
+
+
+async def test_a_turn_can_be_awaited() -> None:
+    async with turn() as scope:
+        await current_memory().add("Is looking at line 7", level="turn")
+        assert current_scope() == scope == Scope("alice", "s", None, scope.turn_id)
+        assert len(await current_memory().get_all()) == 1
+    assert await current_memory().get_all() == []
+
+
+def test_an_end_that_cannot_be_cleared_up_is_reported_and_does_no_other_harm(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), turn():
+        note()
+        engine.close()
+    assert [(record.name, record.levelname) for record in caplog.records] == [("headroom.turns", "WARNING")]
+    assert "looking at" not in caplog.text
+    assert "alice" not in caplog.text
