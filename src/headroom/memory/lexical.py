@@ -1,0 +1,170 @@
+"""Words as numbers: what a text says, as hashes of its stemmed words, and an index over many texts.
+
+A memory says a word or does not; how often it says it and how long it is (BM25's term frequency and length
+correction) changed recall by less than 0.3 points in either direction.
+"""
+
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[import-untyped]
+
+from headroom.memory.timewords import asks_for_time, tells_time
+
+Terms = NDArray[np.uint32]
+"""Hashes of stemmed words, each once, in the order in which they first occur."""
+
+STOP_WORDS: Final = frozenset(
+    "a an the and or but if of at by for with about to from in on into as so than then not no too very just"  # noqa: SIM905 -- a list is a page long
+    " here there is are was were be been being am do does did done doing have has had having will would can"
+    " could should may might shall must i me my you your he him his she her hers it its we us our they them"
+    " their this that these those what which who whom whose when where why how".split()
+)
+"""Words that every text has. Dropping them brings BM25 4.6 points of recall@10, longer lists no more."""
+
+# Chinese and Japanese write no spaces, so each of their characters is a word. And "C++" and "C#" are not "C".
+_UNSPACED: Final = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORD: Final = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:'[^\W_]+|\+\+|\#)?")
+_ACCENT: Final = re.compile(r"[\u0300-\u036f]")
+_TRAILING_NOTE: Final = re.compile(r"\s*\([^()]*\)\s*$")
+_FILLERS: Final = frozenset(("a", "an", "the", "user"))
+_LONGEST_WORD: Final = 40
+_ROW: Final = np.uint64(0xFFFF_FFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Lexemes:
+    """What ranking knows of a memory's text."""
+
+    terms: Terms
+    """Shape (number of different words,); those of its entities included."""
+    subject: int
+    """The first of its own words, as a hash: whom or what it is about; 0 where it has none."""
+    asks: bool
+    """Whether it ends as a question (a note in brackets after it aside)."""
+    dated: bool
+    """Whether it says when: "yesterday", "last May", "in 2023"."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLexemes:
+    """What ranking knows of a query's text."""
+
+    terms: Terms
+    asks_for_time: bool
+    """Whether it wants to know when."""
+
+
+def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
+    """What a memory's text says; `entities` are names that it is about, whether it mentions them or not.
+
+    What this returns is stored, so a change here is a change of the database's format.
+    """
+    own = _terms(text)
+    return Lexemes(
+        terms=_unique([*own, *(term for entity in entities for term in _terms(entity))]),
+        subject=own[0] if own else 0,
+        asks=unicodedata.normalize("NFKC", _TRAILING_NOTE.sub("", text)).rstrip().endswith("?"),
+        dated=tells_time(text),
+    )
+
+
+def analyse_query(text: str) -> QueryLexemes:
+    """What a query's text asks for."""
+    return QueryLexemes(terms=_unique(_terms(text)), asks_for_time=asks_for_time(text))
+
+
+def wording(text: str) -> tuple[str, ...]:
+    """The words in their order, less articles and "user": two copies of a statement have the same."""
+    return tuple(word for word in _words(text) if word not in _FILLERS)
+
+
+def _unique(terms: Iterable[int]) -> Terms:
+    return np.fromiter(dict.fromkeys(terms), dtype=np.uint32)
+
+
+def _terms(text: str) -> list[int]:
+    return [_term(word) for word in _words(text) if word not in STOP_WORDS]
+
+
+def _words(text: str) -> list[str]:
+    return [word.removesuffix("'s") for word in _WORD.findall(_folded(text))]
+
+
+def _folded(text: str) -> str:
+    """Without case, accents and typographic apostrophes."""
+    if text.isascii():
+        return text.lower()
+    letters = unicodedata.normalize("NFKD", text.replace("\u2019", "'").casefold())
+    return unicodedata.normalize("NFC", _ACCENT.sub("", letters))
+
+
+@lru_cache(maxsize=65_536)
+def _term(word: str) -> int:
+    """The hash of the word's stem. Stemming is worth 1.3 points of recall@10.
+
+    The stemmer is the pure Python one, so that all machines get the same stems (a C extension beside it is of
+    another version), and a new one each time, for it keeps the word that it works on in itself.
+    """
+    stem = EnglishStemmer().stemWord(word) if len(word) <= _LONGEST_WORD else word
+    return zlib.crc32(stem.encode("utf-8", "surrogatepass"))
+
+
+class TermIndex:
+    """Which of a user's memories say a word. Memories are rows, numbered from 0 in the order of being added.
+
+    Each occurrence is one number, the word in its upper half and the row in its lower, in one sorted array:
+    8 bytes an occurrence, a look-up is a binary search. What is new gathers in a second, small array until
+    merging pays. Not to be written to while it is read.
+    """
+
+    def __init__(self, counts: NDArray[np.integer], terms: Terms) -> None:
+        """Index many memories at once.
+
+        Args:
+            counts: How many terms each of them has, shape (n,).
+            terms: The terms of all of them, one memory after the other, shape (sum of counts,).
+        """
+        self._size = len(counts)
+        self._settled = np.sort(_occurrences(terms, np.repeat(np.arange(self._size), counts)))
+        self._recent = self._settled[:0]
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the index takes."""
+        return self._settled.nbytes + self._recent.nbytes
+
+    def append(self, terms: Terms) -> None:
+        """Add one memory as the next row."""
+        self._recent = _merged(self._recent, np.sort(_occurrences(terms, np.full(len(terms), self._size))))
+        self._size += 1
+        if len(self._recent) > 4_096 + len(self._settled) // 16:
+            self._settled = _merged(self._settled, self._recent)
+            self._recent = self._settled[:0]
+
+    def rows(self, term: int) -> NDArray[np.intp]:
+        """The rows that say the word, each once, ascending."""
+        first, last = np.uint64(term << 32), np.uint64(term << 32) | _ROW
+        found = [
+            part[part.searchsorted(first) : part.searchsorted(last, "right")]
+            for part in (self._settled, self._recent)
+        ]
+        return (np.concatenate(found) & _ROW).astype(np.intp)
+
+
+def _occurrences(terms: Terms, rows: NDArray[np.integer]) -> NDArray[np.uint64]:
+    return (terms.astype(np.uint64) << np.uint64(32)) | rows.astype(np.uint64)
+
+
+def _merged(old: NDArray[np.uint64], new: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    return np.insert(old, old.searchsorted(new), new)
