@@ -92,7 +92,7 @@ class ScopedMemory:
             valid_from=valid_from,
         )
         if memory.turn_id is not None:
-            stored_for_turn(memory.turn_id, self._engine, memory.user_id)
+            stored_for_turn(memory.turn_id, memory.user_id, self._engine.clear)
         return memory
 
     def get_all(self, level: ScopeLevel | str = ScopeLevel.USER) -> list[Memory]:

@@ -1,26 +1,29 @@
 """Turns: what is remembered for a single turn ends with it."""
 
 import logging
+from collections.abc import Callable
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import uuid4
 
 import anyio
 
 from headroom.errors import HeadroomError
-from headroom.memory.engine import Engine
 from headroom.scope import Scope, current_scope, entered
 
 _log: Final = logging.getLogger(__name__)
 
-_open: Final[dict[str, set[tuple[Engine, str]]]] = {}
-"""What is to be cleared after each turn that is under way in this process: which engines, for which users."""
+Clear: TypeAlias = Callable[..., object]
+"""An engine's method `clear`."""
+
+_open: Final[dict[str, set[tuple[Clear, str]]]] = {}
+"""For each turn that is under way in this process: what clears it up when it ends, and for which user."""
 
 
-def stored_for_turn(turn_id: str, engine: Engine, user_id: str) -> None:
-    """Have what `engine` keeps for this turn cleared when the turn ends, if it is one of this process."""
+def stored_for_turn(turn_id: str, user_id: str, clear: Clear) -> None:
+    """Have the turn cleared for this user when it ends, if it is one of this process."""
     if (kept := _open.get(turn_id)) is not None:
-        kept.add((engine, user_id))
+        kept.add((clear, user_id))
 
 
 class kept_turn:  # noqa: N801 - used like a function: `with kept_turn(turn_id):`
@@ -47,10 +50,10 @@ class kept_turn:  # noqa: N801 - used like a function: `with kept_turn(turn_id):
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._clear, kept)
 
-    def _clear(self, kept: set[tuple[Engine, str]]) -> None:
-        for engine, user_id in kept:
+    def _clear(self, kept: set[tuple[Clear, str]]) -> None:
+        for clear, user_id in kept:
             try:
-                engine.clear(user_id, turn_id=self._id)
+                clear(user_id, turn_id=self._id)
             except HeadroomError:
                 _log.warning(
                     "a turn that ended could not be cleared; its memories expire soon", exc_info=True

@@ -278,9 +278,12 @@ def test_what_was_never_started_or_awaited_harms_nobody() -> None:
 
 
 def test_a_coroutine_that_is_forgotten_is_warned_of_once_by_its_name() -> None:
-    with pytest.warns(RuntimeWarning) as warnings:
+    def forget() -> None:
         coroutine_function("x")
         gc.collect()
+
+    with pytest.warns(RuntimeWarning) as warnings:
+        forget()
     assert [str(warning.message) for warning in warnings] == [
         "coroutine 'coroutine_function' was never awaited"
     ]
