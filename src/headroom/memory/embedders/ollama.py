@@ -90,7 +90,7 @@ class OllamaEmbedder(Backend["Client"]):
             raise EmbedderError(
                 f"Ollama at {self._base_url} rejects the request: it answered {status}"
             ) from None
-        except ValueError:
+        except (AttributeError, TypeError, ValueError):
             raise EmbedderError(
                 f"{self._base_url} did not answer as Ollama does; check ollama_base_url"
             ) from None

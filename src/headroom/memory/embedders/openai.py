@@ -16,7 +16,6 @@ _DIMENSIONS: Final = {
     "text-embedding-3-large": 3072,
     "text-embedding-ada-002": 1536,
 }
-_RETRIES: Final = 3
 
 
 class OpenAIEmbedder(Backend["OpenAI"]):
@@ -64,9 +63,7 @@ class OpenAIEmbedder(Backend["OpenAI"]):
     def _open(self) -> OpenAI:
         from openai import OpenAI  # noqa: PLC0415 - half a second
 
-        return OpenAI(
-            api_key=self._api_key, base_url=self._base_url, timeout=self._timeout, max_retries=_RETRIES
-        )
+        return OpenAI(api_key=self._api_key, base_url=self._base_url, timeout=self._timeout)
 
     def _release(self, resource: OpenAI) -> None:
         resource.close()
@@ -107,7 +104,7 @@ class OpenAIEmbedder(Backend["OpenAI"]):
                 )
             case status if status == 429 or status >= 500:  # noqa: PLR2004 - HTTP
                 return EmbedderUnavailableError(
-                    f"{where} to {_RETRIES + 1} attempts: it is overloaded or out of order, "
+                    f"{where} to {client.max_retries + 1} attempts: it is overloaded or out of order, "
                     "or your quota is used up"
                 )
             case _:

@@ -1,15 +1,14 @@
 """Values that a process makes for itself, and that its forked children make anew."""
 
-import os
 from collections.abc import Callable
-from threading import Lock
-from typing import Generic, TypeVar
-from weakref import WeakSet
+from threading import RLock
+from typing import Final, Generic, TypeVar
+
+from headroom.memory import forking
 
 T = TypeVar("T")
 
-_all: WeakSet["PerProcess[object]"] = WeakSet()
-_inherited: list[object] = []
+_inherited: Final[list[object]] = []
 """What this process was born with: kept, not closed, for its threads and lock holders are the parent's."""
 
 
@@ -23,8 +22,8 @@ class PerProcess(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._value: T | None = None
-        self._lock = Lock()
-        _all.add(self)  # type: ignore[arg-type]
+        self._lock = RLock()
+        forking.register(self)
 
     def get(self) -> T:
         """The value; at the first call, after making it."""
@@ -41,16 +40,16 @@ class PerProcess(Generic[T]):
             value, self._value = self._value, None
             return value
 
-    def forget_inherited(self) -> None:
-        """Start as if nothing had been made; called in the child of a fork."""
+    def before_fork(self) -> None:
+        """Wait for a value in the making: the child would wait for ever for a module half imported."""
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Start as if nothing had been made."""
         _inherited.append(self._value)
-        self._value, self._lock = None, Lock()
-
-
-def _forget_all_inherited() -> None:
-    for each in list(_all):
-        each.forget_inherited()
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=_forget_all_inherited)
+        self._value = None
+        self._lock.release()

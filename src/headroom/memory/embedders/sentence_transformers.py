@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,7 @@ class SentenceTransformersEmbedder(Backend["_Model"]):
 
     def __init__(self, model: str, dimension: int | None = None) -> None:
         require("sentence-transformers", "sentence-transformers")
+        self._born_in = os.getpid()
         path = Path(model).expanduser()
         if path.is_dir():
             # Two directories of one name may hold two models, and one model may move.
@@ -45,8 +47,12 @@ class SentenceTransformersEmbedder(Backend["_Model"]):
         self._source = model
 
     def _open(self) -> _Model:
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - seconds
+        import torch  # noqa: PLC0415 - seconds
+        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
 
+        if os.getpid() != self._born_in:
+            # The parent's OpenMP threads do not survive a fork, and torch would wait for them for ever.
+            torch.set_num_threads(1)
         try:
             return _Model(SentenceTransformer(self._source))
         except (OSError, ValueError) as error:
