@@ -1,0 +1,169 @@
+"""The shape of chat completions: where memories go into a request, and where an answer's texts are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+from headroom.clients.answers import Answer, FilteredText, Request, Turn, clean
+from headroom.clients.shapes import (
+    Json,
+    changed,
+    get,
+    given,
+    items,
+    last_user_message,
+    put,
+    text_of,
+    with_text,
+)
+from headroom.prompting.injection import Injection
+from headroom.prompting.instruction import INSTRUCTION
+
+_TEXTS: Final = ("content", "refusal")
+_COMPLETE: Final = frozenset({"stop", "tool_calls", "function_call"})
+"""The reasons to stop at which an answer is whole."""
+
+
+class ChatRequest(Request):
+    """The parameters of `chat.completions.create` and its kin."""
+
+    path = "/chat/completions"
+
+    @cached_property
+    def _messages(self) -> list[Json]:
+        messages = given(self.parameters, "messages")
+        return list(messages) if isinstance(messages, Iterable) and not isinstance(messages, str) else []
+
+    @property
+    def turn(self) -> Turn | None:
+        """See `Request.turn`."""
+        place = last_user_message(self._messages)
+        if place is None or not (text := text_of(get(self._messages[place], "content"))).strip():
+            return None
+        return Turn(text, place, continued=place + 1 < len(self._messages))
+
+    @property
+    def takes_notes(self) -> bool:
+        """See `Request.takes_notes`."""
+        extra = given(self.parameters, "extra_body")
+        wanted = given(self.parameters, "response_format") or get(extra, "response_format")
+        if isinstance(wanted, type) or (isinstance(wanted, Mapping) and wanted.get("type") != "text"):
+            return False
+        return "audio" not in (given(self.parameters, "modalities") or ()) and bool(self._messages)
+
+    def prepared(self, injection: Injection, *, instruct: bool) -> dict[str, Any]:
+        """See `Request.prepared`."""
+        messages = list(self._messages)
+        if injection.text and (place := last_user_message(messages)) is not None:
+            messages[place] = with_text(messages[place], injection.text, "text", first=True)
+        if instruct:
+            roles = [get(message, "role") for message in messages]
+            place = next((at for at, role in enumerate(roles) if role in {"system", "developer"}), None)
+            if place is None:
+                messages.insert(0, {"role": "system", "content": INSTRUCTION})
+            else:
+                messages[place] = with_text(messages[place], INSTRUCTION, "text", first=False)
+        return {**self.parameters, "messages": messages}
+
+    def answer(self) -> Answer:
+        """See `Request.answer`."""
+        return ChatAnswer()
+
+
+class ChatAnswer(Answer):
+    """A chat completion, or the chunks of one; each choice has texts of its own."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[int, str], FilteredText] = {}
+        self._latest: dict[tuple[int, str], tuple[Json, Json]] = {}
+        self._blocks: dict[int, list[str]] = {}
+
+    @property
+    def blocks(self) -> Sequence[str]:
+        """See `Answer.blocks`."""
+        # Choices are alternatives: taking the notes of all of them would store each memory several times.
+        noted = {index: list(blocks) for index, blocks in self._blocks.items() if blocks}
+        for (index, _), text in self._open.items():
+            if text.blocks:
+                noted.setdefault(index, []).extend(text.blocks)
+        return noted[min(noted)] if noted else ()
+
+    def whole(self, payload: Json) -> bool:
+        """See `Answer.whole`."""
+        dirty = False
+        for choice in items(payload, "choices"):
+            message = get(choice, "message")
+            cut_off = get(choice, "finish_reason") not in _COMPLETE
+            for name in _TEXTS:
+                blocks = clean(message, name, get(choice, "logprobs"), name, cut_off=cut_off)
+                if blocks is not None:
+                    dirty = True
+                    self._blocks.setdefault(get(choice, "index", 0), []).extend(blocks)
+                    if not get(message, name) and get(message, "tool_calls"):
+                        put(message, name, None)
+        for completion in items(payload, "data"):  # a list of stored completions
+            dirty |= self.whole(completion)
+        return dirty
+
+    def event(self, payload: Json) -> list[Json] | None:
+        """See `Answer.event`."""
+        before: list[Json] = []
+        dirty = False
+        for choice in items(payload, "choices"):
+            for name in _TEXTS:
+                dirty |= self._clean_delta(payload, choice, name, before)
+        return [*before, payload] if dirty else None
+
+    def _clean_delta(self, chunk: Json, choice: Json, name: str, before: list[Json]) -> bool:
+        """Clean one text of one choice; what has to be delivered before this chunk is added to `before`."""
+        place = (get(choice, "index", 0), name)
+        delta, reason = get(choice, "delta"), get(choice, "finish_reason")
+        text, logprobs = get(delta, name), get(choice, "logprobs")
+        text = text if isinstance(text, str) else ""
+        if place not in self._open:
+            if not text:
+                return False
+            self._open[place] = FilteredText()
+        shown, tokens = self._open[place].feed(text, items(logprobs, name))
+        if reason is None:
+            self._latest[place] = (chunk, choice)
+        else:
+            rest, more = self._finish(place, cut_off=reason not in _COMPLETE)
+            if text or get(delta, "tool_calls"):
+                shown, tokens = shown + rest, tokens + more
+            elif rest:
+                # Who has seen the reason to stop may not look for text any more.
+                before.append(_chunk(chunk, choice, name, rest, more))
+        if shown != text:
+            put(delta, name, shown)
+            if logprobs is not None:
+                put(logprobs, name, tokens)
+        return shown != text or bool(before)
+
+    def _finish(self, place: tuple[int, str], *, cut_off: bool) -> tuple[str, list[Json]]:
+        filtered = self._open.pop(place)
+        rest = filtered.finish(cut_off=cut_off)
+        self._blocks.setdefault(place[0], []).extend(filtered.blocks)
+        return rest
+
+    def end(self) -> list[Json]:
+        """See `Answer.end`."""
+        chunks = []
+        for place in list(self._open):
+            rest, tokens = self._finish(place, cut_off=True)
+            if rest:
+                chunks.append(_chunk(*self._latest[place], place[1], rest, tokens))
+        return chunks
+
+
+def _chunk(like: Json, choice: Json, name: str, text: str, tokens: list[Json]) -> Json:
+    """A chunk that delivers a text, made after another one of the same choice."""
+    delta = get(choice, "delta")
+    delta = {name: text} if isinstance(delta, Mapping) else changed(delta, **{name: text})
+    choice = changed(choice, delta=delta, finish_reason=None)
+    if tokens:
+        put(choice, "logprobs", changed(get(choice, "logprobs") or {}, **{name: tokens}))
+    chunk = changed(like, choices=[choice])
+    if get(chunk, "usage") is not None:
+        put(chunk, "usage", None)
+    return chunk

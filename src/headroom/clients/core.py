@@ -1,0 +1,145 @@
+"""What a wrapped client and its copies share: whom they remember for, how, and where."""
+
+import logging
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Final, ParamSpec, TypeVar
+
+from anyio import to_thread
+
+from headroom.current import memory_in_use, shared_memory
+from headroom.errors import (
+    ClosedError,
+    ConfigurationError,
+    EmbedderMismatchError,
+    MissingDependencyError,
+    ScopeConflictError,
+    StorageError,
+)
+from headroom.exchange import ExchangeOptions, ExchangeTrace, Failure
+from headroom.memory.config import MemoryConfig
+from headroom.memory.hierarchical import HierarchicalMemory
+from headroom.memory.model import Memory
+from headroom.prompting.injection import Injection
+from headroom.scope import ANONYMOUS, Scope, current_scope
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log: Final = logging.getLogger("headroom")
+
+_TURNS: Final = 512
+"""How many turns' injections one client keeps for the further calls of each."""
+_TELLING: Final = (
+    ClosedError,
+    ConfigurationError,
+    EmbedderMismatchError,
+    MissingDependencyError,
+    StorageError,
+)
+"""Errors whose messages say what to do, and hold nothing of a user's."""
+
+_last_exchanges: ContextVar[tuple[tuple["weakref.ref[ClientCore]", ExchangeTrace], ...]] = ContextVar(
+    "headroom_last_exchanges", default=()
+)
+
+
+class ClientCore:
+    """The memory behind a wrapped client, opened when it is first needed."""
+
+    def __init__(
+        self, fixed: Scope, options: ExchangeOptions, source: HierarchicalMemory | MemoryConfig | None
+    ) -> None:
+        self.options = options
+        self.failures = 0
+        self._fixed = fixed
+        self._source = source
+        self._turns: dict[tuple[object, ...], tuple[Sequence[Memory], Injection]] = {}
+
+    def scope(self) -> Scope:
+        """The scope of a call made now: the client's own parts, completed by the current ones.
+
+        Raises:
+            MissingScopeError: there is no user in either.
+            ScopeConflictError: there are two different ones.
+        """
+        own, current = self._fixed, current_scope()
+        if current.anonymous:
+            return ANONYMOUS
+        if own.user_id and current.user_id and own.user_id != current.user_id:
+            raise ScopeConflictError(
+                "this client was wrapped for one user, but the code runs in the scope of another; "
+                "wrap a client without user_id for code that serves several"
+            )
+        scope = Scope(
+            own.user_id or current.user_id,
+            own.session_id or current.session_id,
+            own.agent_id or current.agent_id,
+            own.turn_id or current.turn_id,
+        )
+        scope.require_user()
+        return scope
+
+    def open(self) -> HierarchicalMemory:
+        """The client's own memory or, without one, that of the application or process."""
+        if isinstance(self._source, HierarchicalMemory):
+            return self._source
+        return memory_in_use() if self._source is None else shared_memory(self._source)
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function that uses the memory in one of the memory's worker threads."""
+        memory = self._source
+        if not isinstance(memory, HierarchicalMemory):
+            memory = await to_thread.run_sync(self.open)
+        return await memory.run(function, *args, **kwargs)
+
+    # What was shown in a turn
+
+    def shown_before(self, turn: tuple[object, ...]) -> tuple[Sequence[Memory], Injection] | None:
+        """What an earlier call of the same turn was shown, so that the next one's prompt begins alike."""
+        return self._turns.get(turn)
+
+    def keep_shown(self, turn: tuple[object, ...], recalled: Sequence[Memory], injection: Injection) -> None:
+        """Keep what is shown for the further calls of the turn."""
+        # Without a lock, which a fork could leave locked: each of these operations is atomic.
+        self._turns[turn] = (recalled, injection)
+        while len(self._turns) > _TURNS:
+            with suppress(KeyError, RuntimeError, StopIteration):
+                del self._turns[next(iter(self._turns))]
+
+    # What happened
+
+    @property
+    def last_exchange(self) -> ExchangeTrace | None:
+        """The trace of the last call in this context."""
+        return next((trace for core, trace in _last_exchanges.get() if core() is self), None)
+
+    def set_last_exchange(self, trace: ExchangeTrace) -> None:
+        """Make this the last exchange in the context of the caller, and in no other."""
+        others = [pair for pair in _last_exchanges.get() if pair[0]() not in {None, self}]
+        _last_exchanges.set(((weakref.ref(self), trace), *others[:7]))
+
+    def failed(
+        self, step: str, error: Exception, trace: ExchangeTrace | None, memory: HierarchicalMemory | None
+    ) -> None:
+        """Where every failure of the memory ends up: it is counted, logged and dropped, or raised if strict.
+
+        Nothing of a user's is logged, and so the error's own message only where it cannot hold any.
+        """
+        self.failures += 1
+        if trace is not None:
+            trace.failures.append(Failure(step, error))
+        if self._is_strict(memory):
+            raise error
+        what = f"{type(error).__name__}: {error}" if isinstance(error, _TELLING) else type(error).__name__
+        log.warning("memory failed to %s (%s); the call went on without it, as strict is off", step, what)
+        log.debug("memory failed to %s", step, exc_info=error)
+
+    def _is_strict(self, memory: HierarchicalMemory | None) -> bool:
+        if self.options.strict is not None:
+            return self.options.strict
+        source = memory or self._source
+        config = source.config if isinstance(source, HierarchicalMemory) else source
+        return config is not None and config.strict

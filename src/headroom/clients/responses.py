@@ -1,0 +1,182 @@
+"""The shape of the Responses API: where memories go into a request, and where an answer's texts are."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Final
+
+from headroom.clients.answers import Answer, FilteredText, Request, Turn, clean
+from headroom.clients.shapes import (
+    Json,
+    changed,
+    get,
+    given,
+    items,
+    last_user_message,
+    put,
+    text_of,
+    with_text,
+)
+from headroom.prompting.injection import Injection
+from headroom.prompting.instruction import INSTRUCTION
+
+_FIELDS: Final = {"output_text": "text", "refusal": "refusal"}
+"""The types of content that are text, and where they have it."""
+
+Place = tuple[int, int]
+"""Of a text in the output: the index of the item and of the content in it."""
+
+
+class ResponsesRequest(Request):
+    """The parameters of `responses.create` and its kin."""
+
+    path = "/responses"
+
+    @cached_property
+    def _input(self) -> list[Json]:
+        given_input = given(self.parameters, "input")
+        if isinstance(given_input, str):
+            return [{"role": "user", "content": given_input}]
+        return list(given_input or ())
+
+    @property
+    def turn(self) -> Turn | None:
+        """See `Request.turn`."""
+        place = last_user_message(self._input)
+        if place is None or not (text := text_of(get(self._input[place], "content"))).strip():
+            return None
+        return Turn(text, place, continued=place + 1 < len(self._input))
+
+    @property
+    def takes_notes(self) -> bool:
+        """See `Request.takes_notes`."""
+        if isinstance(given(self.parameters, "text_format"), type):
+            return False
+        extra = given(self.parameters, "extra_body")
+        wanted = get(given(self.parameters, "text") or get(extra, "text"), "format")
+        # What runs in the background is fetched later, and not by way of this call.
+        return get(wanted, "type", "text") == "text" and not given(self.parameters, "background")
+
+    def prepared(self, injection: Injection, *, instruct: bool) -> dict[str, Any]:
+        """See `Request.prepared`."""
+        parameters = dict(self.parameters)
+        if injection.text and (place := last_user_message(self._input)) is not None:
+            if isinstance(parameters["input"], str):
+                parameters["input"] = injection.before(parameters["input"])
+            else:
+                messages = list(self._input)
+                messages[place] = with_text(messages[place], injection.text, "input_text", first=True)
+                parameters["input"] = messages
+        if instruct:
+            own = given(self.parameters, "instructions")
+            parameters["instructions"] = f"{own}\n\n{INSTRUCTION}" if own else INSTRUCTION
+        return parameters
+
+    def answer(self) -> Answer:
+        """See `Request.answer`."""
+        return ResponsesAnswer(given(self.parameters, "instructions"))
+
+
+class ResponsesAnswer(Answer):
+    """A response, or the events of one.
+
+    A response repeats the instructions it was made with; the caller finds there what the caller wrote.
+    """
+
+    def __init__(self, instructions: str | None = None) -> None:
+        self._instructions = instructions
+        self._open: dict[Place, FilteredText] = {}
+        self._latest: dict[Place, Json] = {}
+        self._blocks: dict[Place, list[str]] = {}
+
+    @property
+    def blocks(self) -> Sequence[str]:
+        """See `Answer.blocks`."""
+        noted = {**{place: text.blocks for place, text in self._open.items()}, **self._blocks}
+        return [block for place in sorted(noted) for block in noted[place]]
+
+    def whole(self, payload: Json) -> bool:
+        """See `Answer.whole`."""
+        dirty = self._restore_instructions(payload)
+        for index, item in enumerate(items(payload, "output")):
+            dirty |= self._clean_item(item, index)
+        return dirty | (clean(payload, "output_text", None, "") is not None)
+
+    def event(self, payload: Json) -> list[Json] | None:
+        """See `Answer.event`."""
+        kind = str(get(payload, "type")).removeprefix("response.")
+        index = get(payload, "output_index", 0)
+        place = (index, get(payload, "content_index", 0))
+        before: list[Json] = []
+        match kind:
+            case "output_text.delta" | "refusal.delta":
+                dirty = self._clean_delta(payload, place)
+            case "output_text.done" | "refusal.done":
+                before = self._finish(place)
+                dirty = self._keep(
+                    place, clean(payload, _FIELDS[kind.removesuffix(".done")], payload, "logprobs")
+                )
+            case "content_part.added" | "content_part.done":
+                dirty = self._clean_part(get(payload, "part"), place)
+            case "output_item.added" | "output_item.done":
+                dirty = self._clean_item(get(payload, "item"), index)
+            case _:
+                response = get(payload, "response")
+                dirty = response is not None and self.whole(response)
+        return [*before, payload] if dirty or before else None
+
+    def end(self) -> list[Json]:
+        """See `Answer.end`."""
+        return [event for place in list(self._open) for event in self._finish(place)]
+
+    def _clean_delta(self, event: Json, place: Place) -> bool:
+        text = get(event, "delta")
+        if not isinstance(text, str):
+            return False
+        if place not in self._open:
+            self._open[place] = FilteredText()
+        shown, tokens = self._open[place].feed(text, items(event, "logprobs"))
+        self._latest[place] = event
+        if shown != text:
+            put(event, "delta", shown)
+            if get(event, "logprobs") is not None:
+                put(event, "logprobs", tokens)
+        return shown != text
+
+    def _finish(self, place: Place) -> list[Json]:
+        """End the text at this place; an event for what of it was not delivered yet."""
+        if place not in self._open:
+            return []
+        filtered = self._open.pop(place)
+        rest, tokens = filtered.finish()
+        self._keep(place, filtered.blocks)
+        if not rest:
+            return []
+        # It has the number of the last event of this text, because its text is that event's.
+        event = changed(self._latest[place], delta=rest)
+        if get(event, "logprobs") is not None:
+            put(event, "logprobs", tokens)
+        return [event]
+
+    def _clean_item(self, item: Json, index: int) -> bool:
+        if get(item, "type") != "message":
+            return False
+        parts = enumerate(items(item, "content"))
+        dirty = [self._clean_part(part, (index, content_index)) for content_index, part in parts]
+        return any(dirty)
+
+    def _clean_part(self, part: Json, place: Place) -> bool:
+        name = _FIELDS.get(get(part, "type"))
+        return name is not None and self._keep(place, clean(part, name, part, "logprobs"))
+
+    def _keep(self, place: Place, blocks: list[str] | None) -> bool:
+        # The same text comes several times, in ever larger events: what was noted in it counts once.
+        if blocks is not None:
+            self._blocks[place] = blocks
+        return blocks is not None
+
+    def _restore_instructions(self, response: Json) -> bool:
+        told = get(response, "instructions")
+        if not isinstance(told, str) or not told.endswith(INSTRUCTION) or told == self._instructions:
+            return False
+        put(response, "instructions", self._instructions)
+        return True

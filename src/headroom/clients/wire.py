@@ -1,0 +1,226 @@
+"""Cleans answers where all of an SDK's doors lead through: in the body of the HTTP response.
+
+OpenAI's and Groq's SDKs speak HTTP through httpx (or its successor), whose clients call hooks with each
+response before anything of it was read. The hook below changes the body of the response to a wrapped call;
+so what `create`, `parse`, `stream`, the raw and the streaming responses give, in their own types, is clean
+already. For all other calls it does nothing.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, Final, Protocol
+
+from wrapt import BaseObjectProxy
+
+from headroom.clients.shapes import Json
+
+_EVENT_END: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_LINE: Final = re.compile(rb"[^\r\n]+")
+
+
+class Delivery(Protocol):
+    """A call whose answer is on its way."""
+
+    path: str
+    """What the URLs contain whose responses are its answer."""
+    over_http: bool
+    """Set once an HTTP response has gone through the hook."""
+
+    def clean(self, payload: Json, *, event: bool) -> list[Json] | None:
+        """Clean an answer or an event; what takes its place, or None where nothing changed."""
+
+    def rest(self) -> list[Json]:
+        """What is still to be delivered where a stream ends."""
+
+    def ended(self) -> None:
+        """Whatever of the answer will arrive has arrived."""
+
+    async def ended_async(self) -> None:
+        """The same in a task."""
+
+
+in_flight: Final[ContextVar[Delivery | None]] = ContextVar("headroom_in_flight", default=None)
+"""The wrapped call that the SDK is carrying out."""
+
+
+def hook_into(http_client: Any) -> None:
+    """Have the client call the hook below, before all other hooks; once."""
+    hooks = getattr(http_client, "event_hooks", None)
+    if not isinstance(hooks, dict):
+        return
+    hook = _clean_async if hasattr(http_client, "aclose") else _clean
+    if hook not in hooks["response"]:
+        http_client.event_hooks = {**hooks, "response": [hook, *hooks["response"]]}
+
+
+def _clean(response: Any) -> None:
+    delivery = in_flight.get()
+    if delivery is None or not response.is_success or delivery.path not in response.request.url.path:
+        return
+    if isinstance(response.stream, CleanBody):
+        return
+    delivery.over_http = True
+    is_stream = "event-stream" in response.headers.get("content-type", "")
+    body = CleanBody(response, (_EventRewriter if is_stream else _JsonRewriter)(delivery), delivery)
+    for header in ("content-encoding", "content-length"):
+        response.headers.pop(header, None)
+    if hasattr(response, "_content"):
+        # It was read already, or never was a stream: transports that are made for tests do that.
+        response._content = b"".join(body)  # noqa: SLF001 - there is no other way in
+        response.__dict__.pop("_text", None)
+        delivery.ended()
+    response.stream = body
+
+
+async def _clean_async(response: Any) -> None:
+    _clean(response)
+
+
+class CleanBody(BaseObjectProxy):  # type: ignore[type-arg]
+    """The body of a response, without what the model noted in it."""
+
+    def __init__(self, response: Any, rewriter: "_Rewriter", delivery: Delivery) -> None:
+        super().__init__(response.stream)
+        # A second response around the same body undoes its compression.
+        self._self_source = type(response)(
+            response.status_code, headers=response.headers, stream=response.stream, request=response.request
+        )
+        if hasattr(response, "_content"):
+            self._self_source._content = response._content  # noqa: SLF001
+        self._self_rewriter = rewriter
+        self._self_delivery = delivery
+        self._self_chunks: Any = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._self_source.iter_bytes():
+            if clean := self._self_rewriter.feed(chunk):
+                yield clean
+        if clean := self._self_rewriter.finish():
+            yield clean
+
+    def __aiter__(self) -> "CleanBody":
+        # Iterated anew (the SDK drains what lies behind the last event), it goes on where it was.
+        if self._self_chunks is None:
+            self._self_chunks = self._self_source.aiter_bytes()
+        return self
+
+    async def __anext__(self) -> bytes:
+        async for chunk in self._self_chunks:
+            if clean := self._self_rewriter.feed(chunk):
+                return clean
+        if clean := self._self_rewriter.finish():
+            return clean
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """Release the connection; the answer ends here."""
+        try:
+            self._self_source.close()
+        finally:
+            self._self_delivery.ended()
+
+    async def aclose(self) -> None:
+        """The same for an asynchronous body."""
+        try:
+            try:
+                if self._self_chunks is not None:
+                    await self._self_chunks.aclose()
+            finally:
+                await self._self_source.aclose()
+        finally:
+            await self._self_delivery.ended_async()
+
+
+class _Rewriter(Protocol):
+    """Takes a body in pieces, and returns what of it can be delivered."""
+
+    def __init__(self, delivery: Delivery) -> None: ...
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next piece."""
+
+    def finish(self) -> bytes:
+        """The rest."""
+
+
+class _JsonRewriter:
+    """A body that is one JSON object; one that is not is delivered as it is."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self._body = bytearray()
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See `_Rewriter.feed`."""
+        self._body += chunk
+        return b""
+
+    def finish(self) -> bytes:
+        """See `_Rewriter.finish`."""
+        body = bytes(self._body)
+        self._body.clear()
+        payload = _parsed(body)
+        if payload is None or (clean := self._delivery.clean(payload, event=False)) is None:
+            return body
+        return _encoded(clean[0])
+
+
+class _EventRewriter:
+    """A body of server-sent events; those that need no cleaning are delivered byte for byte."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self._pending = b""
+        self._named = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See `_Rewriter.feed`."""
+        pending = self._pending + chunk
+        clean = []
+        start = 0
+        for end in _EVENT_END.finditer(pending):
+            clean.append(self._rewritten(pending[start : end.end()]))
+            start = end.end()
+        self._pending = pending[start:]
+        return b"".join(clean)
+
+    def finish(self) -> bytes:
+        """See `_Rewriter.finish`."""
+        last, self._pending = self._pending, b""
+        return (self._rewritten(last) if last.strip() else last) + self._rest()
+
+    def _rewritten(self, event: bytes) -> bytes:
+        lines = _LINE.findall(event)
+        data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+        if data.startswith(b"[DONE]"):
+            return self._rest() + event
+        payload = _parsed(data)
+        if payload is None or (clean := self._delivery.clean(payload, event=True)) is None:
+            return event
+        others = [line for line in lines if not line.startswith(b"data:")]
+        self._named = any(line.startswith(b"event:") for line in others)
+        *before, last = clean
+        own = b"\n".join([*others, b"data: " + _encoded(last), b"", b""])
+        return b"".join(map(self._event, before)) + own
+
+    def _rest(self) -> bytes:
+        return b"".join(map(self._event, self._delivery.rest()))
+
+    def _event(self, payload: Json) -> bytes:
+        name = f"event: {payload['type']}\n".encode() if self._named else b""
+        return name + b"data: " + _encoded(payload) + b"\n\n"
+
+
+def _parsed(data: bytes) -> Json | None:
+    try:
+        payload = json.loads(data)
+    except ValueError:
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def _encoded(payload: Json) -> bytes:
+    # Half a surrogate pair, which UTF-8 cannot say, becomes the escape that JSON has for it.
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
