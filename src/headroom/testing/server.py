@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import ExitStack
-from socket import create_server, socket
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -63,11 +62,10 @@ class ScriptedServer:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            listener = stack.enter_context(create_server(("127.0.0.1", 0), backlog=_BACKLOG))
-            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             portal = stack.enter_context(start_blocking_portal())
-            serving, _ = portal.start_task(_serve, self.app, listener)
+            serving, port = portal.start_task(_serve, self.app)
             stack.callback(serving.cancel)
+            self.url = f"http://127.0.0.1:{port}"
             self._stack = stack.pop_all()
         return self
 
@@ -78,7 +76,7 @@ class ScriptedServer:
         self._stack.close()
 
 
-async def _serve(app: ScriptedApp, listener: socket, *, task_status: TaskStatus[None]) -> None:
+async def _serve(app: ScriptedApp, *, task_status: TaskStatus[int]) -> None:
     # uvicorn's protocol without uvicorn's Server, which polls for its end and would take 0.2 s to stop.
     try:
         import uvicorn  # noqa: PLC0415 - an optional dependency
@@ -104,10 +102,11 @@ async def _serve(app: ScriptedApp, listener: socket, *, task_status: TaskStatus[
     config.load()
     server = await asyncio.get_running_loop().create_server(
         lambda: config.http_protocol_class(config=config, server_state=state, app_state={}),  # type: ignore[call-arg]
-        sock=listener,
+        host="127.0.0.1",
+        port=0,
         backlog=_BACKLOG,
     )
-    task_status.started()
+    task_status.started(server.sockets[0].getsockname()[1])
     try:
         await anyio.sleep_forever()
     finally:
