@@ -1,1 +1,1 @@
-"""…"""
+"""Stores: what keeps memories, and finds candidates for a recall."""

@@ -1,0 +1,70 @@
+"""Giving back what is no longer needed, in steps short enough for others to work in between."""
+
+from datetime import datetime
+from typing import Final
+
+from headroom.memory.stores.sqlite import writing
+from headroom.memory.stores.sqlite.connections import ConnectionPool
+from headroom.memory.stores.sqlite.rows import microseconds
+from headroom.memory.stores.sqlite.schema import NUMBER_BITS
+
+_CHAINS: Final = 200
+"""How many expired memories one transaction removes."""
+_PAGES: Final = 500
+"""How many pages of the text index are merged, or of the file given back, in one transaction."""
+
+
+def remove_expired(pool: ConnectionPool, now: datetime) -> int:
+    """Remove the memories whose current version has expired, with all their versions; return how many."""
+    removed = 0
+    while True:
+        with pool.writing() as connection:
+            expired = connection.execute(
+                "SELECT coalesce(chain, key) FROM memories "
+                "WHERE expires_at <= ? AND superseded_by IS NULL LIMIT ?",
+                (microseconds(now), _CHAINS),
+            ).fetchall()
+            removed += writing.remove_chains(connection, [first for (first,) in expired])
+        if len(expired) < _CHAINS:
+            return removed
+
+
+def forget_empty_users(pool: ConnectionPool) -> None:
+    """Remove the names of users who have no memories."""
+    with pool.writing() as connection:
+        empty = connection.execute(
+            "SELECT user FROM users WHERE NOT EXISTS (SELECT 1 FROM memories "
+            f"WHERE key >= user << {NUMBER_BITS} AND key < (user + 1) << {NUMBER_BITS})"
+        ).fetchall()
+        for (user,) in empty:
+            writing.forget_user(connection, user)
+
+
+def forget_changes(pool: ConnectionPool) -> None:
+    """Empty the log of changes: read models that did not read it yet are read anew."""
+    with pool.writing() as connection:
+        if connection.execute("SELECT 1 FROM changes LIMIT 1").fetchone():
+            connection.execute("DELETE FROM changes")
+            connection.execute("UPDATE state SET revision = revision + 1, horizon = revision + 1")
+
+
+def compact(pool: ConnectionPool) -> None:
+    """Merge the text index, which is when it drops the words of removed memories, and shrink the file."""
+    # https://www.sqlite.org/fts5.html#the_merge_command: a negative number begins a merge of everything.
+    pages = -_PAGES
+    while True:
+        with pool.writing() as connection:
+            before = connection.total_changes
+            connection.execute("INSERT INTO memory_text (memory_text, rank) VALUES ('merge', ?)", (pages,))
+            if connection.total_changes - before < 2:  # noqa: PLR2004 - documented: then there was nothing to do
+                break
+        pages = _PAGES
+    while True:
+        with pool.writing() as connection:
+            connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        if not free:
+            break
+    with pool.connection() as connection:
+        # Where a reader keeps the log in use, the next vacuum, or the last close, truncates it.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -1,0 +1,205 @@
+"""A user's read model, and how it is brought up to date with the tables."""
+
+import copy
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headroom.errors import StorageError
+from headroom.memory import evidence
+from headroom.memory.evidence import Columns
+from headroom.memory.lexical import TermIndex
+from headroom.memory.model import MemoryCategory
+from headroom.memory.stores.sqlite import reembedding, rows
+from headroom.memory.stores.sqlite.growing import GrowingArray
+from headroom.memory.stores.sqlite.read_model import ALWAYS, CATEGORIES, LONG_AGO, NONE, ReadModel
+from headroom.memory.stores.sqlite.reembedding import Embedder
+from headroom.memory.stores.sqlite.schema import key_range
+from headroom.memory.stores.sqlite.vector_index import ExactIndex
+
+_STORED: Final = """
+    SELECT session_id, agent_id, turn_id, valid_until, expires_at, category, terms,
+        key, valid_from, importance, subject, asks, dated
+    FROM memories WHERE key BETWEEN ? AND ? ORDER BY key
+"""
+_VECTORS: Final = "SELECT vector FROM embeddings WHERE key BETWEEN ? AND ? ORDER BY key"
+_CHANGED: Final = """
+    SELECT DISTINCT changes.key, memories.key IS NOT NULL, valid_until, expires_at
+    FROM changes LEFT JOIN memories USING (key) WHERE user = ? AND revision > ? AND changes.key <= ?
+"""
+
+_DTYPES: Final = {
+    "keys": np.int64,
+    "valid_from": np.int64,
+    "importance": np.float32,
+    "subjects": np.uint32,
+    "asks": np.bool_,
+    "dated": np.bool_,
+    "sessions": np.int64,
+    "agents": np.int64,
+    "turns": np.int64,
+    "levels": np.int8,
+    "valid_until": np.int64,
+    "expires_at": np.int64,
+    "categories": np.int8,
+    "said": np.float64,
+}
+_EVIDENCE: Final = ("vectors", "subjects", "asks", "dated", "sessions", "said", "importance", "levels")
+_REMOVED: Final = 1_000
+"""How many removed rows a read model may carry along, beyond a quarter of all."""
+
+
+class Partition:
+    """One user's memories in RAM: a cache that can be thrown away at any time."""
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id: Final = user_id
+        self.lock: Final = threading.Lock()
+        """Held while this is brought up to date."""
+        self.revision = -1
+        """Up to which revision of the database `model` is complete."""
+        self._begin(None, None)
+        self.model = self._published()
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes of RAM it takes."""
+        arrays = sum(column.nbytes for column in self._columns.values())
+        neighbours = 3 * self._columns["keys"].nbytes
+        return 2_000 + arrays + neighbours + self._terms.nbytes + 100 * len(self._names)
+
+    def catch_up(self, connection: sqlite3.Connection, path: str) -> None:
+        """Read what is new since `revision`; the caller holds the lock and a transaction.
+
+        Raises:
+            StorageError: the database at `path` is damaged.
+        """
+        revision, horizon = connection.execute("SELECT revision, horizon FROM state").fetchone()
+        user = rows.find_user(connection, self.user_id)
+        embedder = reembedding.in_use(connection)
+        try:
+            if (
+                (user, embedder) != (self._user, self._embedder)
+                or self.revision < horizon
+                or self._is_sparse()
+            ):
+                self._begin(user, embedder)
+            else:
+                self._apply_changes(connection)
+            self._append(connection, path)
+            self.model = self._published()
+            self.revision = revision
+        except BaseException:
+            self.revision = -1
+            self._begin(None, None)
+            raise
+
+    def _begin(self, user: int | None, embedder: Embedder | None) -> None:
+        """Start anew, with no rows."""
+        self._user = user
+        self._embedder = embedder
+        self._columns = {name: GrowingArray(np.empty(0, dtype)) for name, dtype in _DTYPES.items()}
+        dimension = 0 if embedder is None else embedder.dimension
+        self._columns["vectors"] = GrowingArray(np.empty((0, dimension), np.float32))
+        self._terms = TermIndex(np.empty(0, np.int64), np.empty(0, np.uint32))
+        self._kinship = np.empty((2, 0), np.float32)
+        self._names: dict[str, int] = {}
+        self._removed = 0
+
+    def _is_sparse(self) -> bool:
+        return self._removed > _REMOVED + len(self._columns["keys"].view) // 4
+
+    def _apply_changes(self, connection: sqlite3.Connection) -> None:
+        """Close what was superseded and hide what was removed."""
+        keys = self._columns["keys"].view
+        last = int(keys[-1]) if len(keys) else 0
+        changed = connection.execute(_CHANGED, (self._user, self.revision, last)).fetchall()
+        if not changed:
+            return
+        changed_keys, kept, valid_until, expires_at = (
+            np.array(values) for values in zip(*changed, strict=True)
+        )
+        places = np.searchsorted(keys, changed_keys)
+        self._columns["valid_until"].replace(places, _ends(valid_until))
+        self._columns["expires_at"].replace(places, np.where(kept, _ends(expires_at), LONG_AGO))
+        if len(removed := places[kept == 0]):
+            # Without a session, so that its neighbours become each other's.
+            self._columns["sessions"].replace(removed, np.full(len(removed), NONE))
+            self._kinship = self._kinship[:, :0]
+            self._removed += len(removed)
+
+    def _append(self, connection: sqlite3.Connection, path: str) -> None:
+        """Read what was stored since."""
+        if self._user is None or self._embedder is None:
+            return
+        low, high = key_range(self._user)
+        known = self._columns["keys"].view
+        if len(known):
+            low = int(known[-1]) + 1
+        stored = connection.execute(_STORED, (low, high)).fetchall()
+        if not stored:
+            return
+        packed = b"".join(vector for (vector,) in connection.execute(_VECTORS, (low, high)))
+        if len(packed) != len(stored) * self._embedder.dimension * 4:
+            raise StorageError(f"{path}: vectors are missing; it is damaged, restore it from a backup")
+        sessions, agents, turns, valid_until, expires_at, categories, terms, *plain = zip(
+            *stored, strict=True
+        )
+        added: dict[str, Any] = {
+            **dict(zip(_DTYPES, plain)),  # noqa: B905 - the first few, in the order of the statement
+            "vectors": np.frombuffer(packed, "<f4").reshape(-1, self._embedder.dimension),
+            "sessions": self._numbers(sessions),
+            "agents": self._numbers(agents),
+            "turns": self._numbers(turns),
+            "valid_until": _ends(valid_until),
+            "expires_at": _ends(expires_at),
+            "categories": [CATEGORIES[MemoryCategory(category)] for category in categories],
+        }
+        added["said"] = np.array(added["valid_from"]) / 1e6
+        narrowest_first = [added[name] != NONE for name in ("turns", "agents", "sessions")]
+        added["levels"] = np.select(narrowest_first, [3, 2, 1], 0)
+        for name, column in self._columns.items():
+            column.extend(np.asarray(added[name], column.view.dtype))
+        self._append_terms(terms)
+
+    def _append_terms(self, blobs: Sequence[bytes]) -> None:
+        if len(self._terms):
+            for blob in blobs:
+                self._terms.append(np.frombuffer(blob, "<u4"))
+        else:
+            counts = np.array([len(blob) // 4 for blob in blobs])
+            self._terms = TermIndex(counts, np.frombuffer(b"".join(blobs), "<u4"))
+
+    def _numbers(self, names: Iterable[str | None]) -> NDArray[np.int64]:
+        known = self._names
+        numbers = [NONE if name is None else known.setdefault(name, len(known)) for name in names]
+        return np.array(numbers, np.int64)
+
+    def _published(self) -> ReadModel:
+        view = {name: column.view for name, column in self._columns.items()}
+        previous, following = evidence.neighbours(view["sessions"])
+        new = evidence.kinship(view["vectors"], previous, start=self._kinship.shape[1])
+        self._kinship = np.concatenate((self._kinship, new), axis=1)
+        return ReadModel(
+            embedder=self._embedder,
+            index=ExactIndex(),
+            columns=Columns(
+                **{name: view.pop(name) for name in _EVIDENCE},
+                terms=copy.copy(
+                    self._terms
+                ),  # appending to it replaces its arrays, so the copy stays as it is
+                previous=previous,
+                following=following,
+                kinship=self._kinship,
+            ),
+            names=self._names,
+            **view,
+        )
+
+
+def _ends(times: Iterable[int | None]) -> NDArray[np.int64]:
+    return np.array([ALWAYS if time is None else time for time in times], np.int64)

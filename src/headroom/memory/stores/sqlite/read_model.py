@@ -1,0 +1,80 @@
+"""One user's memories as arrays, as of one moment: what a recall reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headroom.memory import evidence
+from headroom.memory.evidence import Columns, Query
+from headroom.memory.model import MemoryCategory
+from headroom.memory.ranking import Flags
+from headroom.memory.stores.base import Candidates, RecallRequest
+from headroom.memory.stores.sqlite.reembedding import Embedder
+from headroom.memory.stores.sqlite.rows import microseconds
+from headroom.memory.stores.sqlite.vector_index import VectorIndex
+
+ALWAYS: Final = np.iinfo(np.int64).max
+"""The end of what has no end."""
+LONG_AGO: Final = np.iinfo(np.int64).min
+"""When a removed memory expired: before anything that is asked for."""
+NONE: Final = -1
+"""In place of a session, agent or turn, where a memory names none."""
+
+CATEGORIES: Final = {category: number for number, category in enumerate(MemoryCategory)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadModel:
+    """Arrays with one row per version of a memory, in the order of storing; nothing in them ever changes.
+
+    Names of sessions, agents and turns are numbers here, and times are microseconds since 1970 UTC.
+    """
+
+    embedder: Embedder | None
+    """What made the vectors; None while there are none, whoever's."""
+    index: VectorIndex
+    keys: NDArray[np.int64]
+    columns: Columns
+    agents: NDArray[np.int64]
+    turns: NDArray[np.int64]
+    categories: NDArray[np.int8]
+    valid_from: NDArray[np.int64]
+    valid_until: NDArray[np.int64]
+    expires_at: NDArray[np.int64]
+    names: Mapping[str, int]
+    """The number of each name."""
+
+    def candidates(self, request: RecallRequest) -> Candidates:
+        """What may answer the request, and what speaks for each."""
+        query = Query.of(request.text, request.vector, request.now)
+        columns, visible = self.columns, self.visible(request)
+        if not len(self.keys):  # no vector has said yet how long they are
+            columns = replace(columns, vectors=np.empty((0, len(request.vector)), np.float32))
+        nearest = self.index.nearest(request.vector, columns.vectors, visible)
+        rows, found = evidence.gather(query, columns, visible, nearest)
+        return Candidates(self.keys[rows], found)
+
+    def visible(self, request: RecallRequest) -> Flags:
+        """What was true at the request's time, has not expired, may be seen from its scope and is asked for.
+
+        What has expired by now is gone for questions about the past too: housekeeping may have removed it,
+        and no answer should depend on whether it did.
+        """
+        now = microseconds(request.now)
+        then = now if request.as_of is None else microseconds(request.as_of)
+        visible = (self.valid_from <= then) & (self.valid_until > then) & (self.expires_at > max(now, then))
+        if not request.all_sessions:
+            scope = request.scope
+            for column, name in (
+                (self.columns.sessions, scope.session_id),
+                (self.agents, scope.agent_id),
+                (self.turns, scope.turn_id),
+            ):
+                own = NONE if name is None else self.names.get(name, NONE)
+                visible &= (column == NONE) | (column == own)
+        if request.categories is not None:
+            visible &= np.isin(self.categories, [CATEGORIES[category] for category in request.categories])
+        return visible

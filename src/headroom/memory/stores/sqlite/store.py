@@ -1,0 +1,201 @@
+"""The embedded store: one SQLite file, and read models of the active users in RAM."""
+
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from headroom.memory.config import MemoryConfig
+from headroom.memory.filters import MemoryFilter
+from headroom.memory.model import Memory, MemoryCategory
+from headroom.memory.stores.base import Candidates, RecallRequest, Vectors
+from headroom.memory.stores.sqlite import filtering, housekeeping, reembedding, rows, writing
+from headroom.memory.stores.sqlite.connections import ConnectionPool
+from headroom.memory.stores.sqlite.partitions import Partitions
+from headroom.memory.stores.sqlite.reembedding import Embedder
+from headroom.memory.stores.sqlite.schema import key_range
+
+
+class SqliteStore:
+    """A `MemoryStore` in one file, for any number of threads and processes; see the protocol for its methods.
+
+    Close it when done: until then the write-ahead log lies beside the file.
+
+    Raises:
+        StorageError: the file cannot be opened, or is not ours.
+        SchemaVersionError: a newer Headroom wrote it.
+    """
+
+    def __init__(self, config: MemoryConfig, embedder_name: str) -> None:
+        self._closed = True  # until there is something to close
+        self._embedder_name: Final = embedder_name
+        self._pool: Final = ConnectionPool(os.fspath(config.db_path), config.durability)
+        self._partitions: Final = Partitions(self._pool, config.partition_cache_bytes)
+        self._closed = False
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._pool.close()
+
+    def __del__(self) -> None:
+        if not self._closed:
+            warnings.warn(f"unclosed memory in {self._pool.path}", ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    # Writing
+
+    def add(self, memories: Sequence[Memory], vectors: Vectors) -> list[Memory]:
+        """See `MemoryStore.add`."""
+        drafts = writing.drafts(memories, vectors)
+        with self._pool.writing() as connection:
+            reembedding.require(connection, self._embedder(vectors))
+            return writing.add(connection, drafts)
+
+    def supersede(self, memory_id: str, successor: Memory, vector: Vectors) -> Memory:
+        """See `MemoryStore.supersede`."""
+        [draft] = writing.drafts([successor], vector[None])
+        with self._pool.writing() as connection:
+            reembedding.require(connection, self._embedder(vector))
+            writing.supersede(connection, memory_id, draft)
+        return successor
+
+    def restore(self, memories: Sequence[Memory], vectors: Vectors) -> int:
+        """See `MemoryStore.restore`."""
+        drafts = writing.drafts(memories, vectors)
+        with self._pool.writing() as connection:
+            reembedding.require(connection, self._embedder(vectors))
+            return writing.restore(connection, drafts)
+
+    def delete(self, memory_ids: Sequence[str]) -> int:
+        """See `MemoryStore.delete`."""
+        with self._pool.writing() as connection:
+            return writing.delete(connection, memory_ids)
+
+    def clear(
+        self,
+        user_id: str,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        turn_id: str | None = None,
+    ) -> int:
+        """See `MemoryStore.clear`."""
+        with self._pool.writing() as connection:
+            user = rows.find_user(connection, user_id)
+            if user is None:
+                return 0
+            return writing.clear(connection, user, session_id, agent_id, turn_id)
+
+    # Reading
+
+    def get(self, memory_id: str) -> Memory | None:
+        """See `MemoryStore.get`."""
+        with self._pool.connection() as connection:
+            row = connection.execute(f"{rows.SELECT} WHERE id = ?", (memory_id,)).fetchone()
+        return None if row is None else rows.to_memory(row)
+
+    def query(self, where: MemoryFilter, now: datetime) -> list[Memory]:
+        """See `MemoryStore.query`."""
+        with self._pool.reading() as connection:
+            user = rows.find_user(connection, where.user_id)
+            if user is None:
+                return []
+            condition, values = filtering.condition(where, user, now)
+            order, limits = filtering.order(where)
+            found = connection.execute(f"{rows.SELECT} WHERE {condition} {order}", values + limits).fetchall()
+        return list(map(rows.to_memory, found))
+
+    def count(self, where: MemoryFilter, now: datetime) -> int:
+        """See `MemoryStore.count`."""
+        return sum(self.count_by_category(where, now).values())
+
+    def count_by_category(self, where: MemoryFilter, now: datetime) -> Mapping[MemoryCategory, int]:
+        """See `MemoryStore.count_by_category`."""
+        with self._pool.reading() as connection:
+            user = rows.find_user(connection, where.user_id)
+            if user is None:
+                return {}
+            condition, values = filtering.condition(where, user, now)
+            counts = connection.execute(
+                f"SELECT category, count(*) FROM memories WHERE {condition} GROUP BY category", values
+            ).fetchall()
+        return {MemoryCategory(category): count for category, count in counts}
+
+    def history(self, memory_id: str) -> list[Memory]:
+        """See `MemoryStore.history`."""
+        with self._pool.connection() as connection:
+            first = "(SELECT coalesce(chain, key) FROM memories WHERE id = :id)"
+            found = connection.execute(
+                f"{rows.SELECT} WHERE key = {first} OR chain = {first} ORDER BY key", {"id": memory_id}
+            ).fetchall()
+        return list(map(rows.to_memory, found))
+
+    def candidates(self, request: RecallRequest) -> Candidates:
+        """See `MemoryStore.candidates`."""
+        model = self._partitions.read(request.scope.require_user(), self._embedder(request.vector))
+        return model.candidates(request)
+
+    def load(self, keys: Sequence[int]) -> dict[int, Memory]:
+        """See `MemoryStore.load`."""
+        with self._pool.connection() as connection:
+            found = connection.execute(
+                rows.SELECT_BY_KEYS, (json.dumps([int(key) for key in keys]),)
+            ).fetchall()
+        return {key: rows.to_memory(row) for key, *row in found}
+
+    def dump(self, user_id: str | None = None) -> Iterator[Memory]:
+        """See `MemoryStore.dump`. Between two users no transaction is open, so the dump may take its time."""
+        with self._pool.connection() as connection:
+            users = connection.execute(
+                "SELECT user FROM users WHERE name = ? OR ? IS NULL ORDER BY user", (user_id, user_id)
+            ).fetchall()
+        for (user,) in users:
+            with self._pool.connection() as connection:
+                found = connection.execute(
+                    f"{rows.SELECT} WHERE key BETWEEN ? AND ? ORDER BY key", key_range(user)
+                ).fetchall()
+            yield from map(rows.to_memory, found)
+
+    # The embedder
+
+    def embedder_name(self) -> tuple[str, int] | None:
+        """See `MemoryStore.embedder_name`."""
+        with self._pool.reading() as connection:
+            return reembedding.in_use(connection)
+
+    def count_unembedded(self, dimension: int) -> int:
+        """See `MemoryStore.count_unembedded`."""
+        with self._pool.reading() as connection:
+            return reembedding.count_missing(connection, Embedder(self._embedder_name, dimension))
+
+    def unembedded(self, dimension: int, limit: int) -> list[tuple[int, str]]:
+        """See `MemoryStore.unembedded`."""
+        with self._pool.reading() as connection:
+            return reembedding.missing(connection, Embedder(self._embedder_name, dimension), limit)
+
+    def reembed(self, keys: Sequence[int], vectors: Vectors) -> None:
+        """See `MemoryStore.reembed`."""
+        with self._pool.writing() as connection:
+            reembedding.add(connection, self._embedder(vectors), keys, vectors)
+
+    def _embedder(self, vectors: Vectors) -> Embedder:
+        return Embedder(self._embedder_name, vectors.shape[-1])
+
+    # Housekeeping
+
+    def size(self) -> int:
+        """See `MemoryStore.size`; the write-ahead log counts."""
+        files = (Path(self._pool.path + suffix) for suffix in ("", "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def vacuum(self, now: datetime) -> int:
+        """See `MemoryStore.vacuum`."""
+        removed = housekeeping.remove_expired(self._pool, now)
+        housekeeping.forget_empty_users(self._pool)
+        housekeeping.forget_changes(self._pool)
+        housekeeping.compact(self._pool)
+        return removed

@@ -1,0 +1,34 @@
+"""Naming the memories whose vectors are nearest to a query's: one interface, and its exact form."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from headroom.memory.ranking import Flags, Floats, Rows
+
+
+class VectorIndex(Protocol):
+    """Knows which of a user's vectors are near to one another."""
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes of RAM it takes."""
+
+    def nearest(self, query: Floats, vectors: Floats, visible: Flags) -> Rows | None:
+        """The visible rows nearest to a query, or None where comparing it with all of them is best.
+
+        Args:
+            query: Unit vector, shape (d,).
+            vectors: All rows' unit vectors, shape (n, d).
+            visible: Which rows may be named, shape (n,).
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ExactIndex:
+    """Knows nothing: each query is compared with all vectors. The fastest up to tens of thousands."""
+
+    nbytes: int = 0
+
+    def nearest(self, query: Floats, vectors: Floats, visible: Flags) -> Rows | None:  # noqa: ARG002
+        """See the protocol."""
+        return None
