@@ -1,0 +1,147 @@
+"""Fusing the signals into an order, and choosing from it."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headroom.memory.ranking import (
+    CandidateEvidence,
+    Weights,
+    approximate_tokens,
+    deduplicate,
+    fill_budget,
+    rank,
+)
+
+
+def evidence(count: int, **arrays: Any) -> CandidateEvidence:
+    """Candidates between which nothing decides but what is given."""
+    zeros = np.zeros(count, dtype=np.float32)
+    no = np.zeros(count, dtype=np.bool_)
+    given_ = {name: np.asarray(values) for name, values in arrays.items()}
+    return replace(
+        CandidateEvidence(
+            cosine=zeros,
+            coverage=zeros,
+            window_cosine=zeros,
+            window_coverage=zeros,
+            said_then=zeros,
+            subject_asked=no,
+            tells_when=no,
+            asks=no,
+            sessions=np.full(count, -1),
+            importance=np.full(count, 0.5, dtype=np.float32),
+            levels=np.zeros(count, dtype=np.int8),
+            said=np.zeros(count),
+        ),
+        **given_,
+    )
+
+
+@pytest.mark.parametrize(
+    "signal",
+    ["window_cosine", "window_coverage", "said_then", "subject_asked", "tells_when", "importance"],
+)
+def test_each_signal_lifts_what_has_it(signal: str) -> None:
+    assert rank(evidence(3, **{signal: [0, 1, 0]})).order[0] == 1
+
+
+def test_a_question_comes_after_what_answers_it() -> None:
+    assert rank(evidence(3, asks=[True, False, True])).order[0] == 1
+
+
+def test_a_session_with_a_good_match_lifts_its_other_memories() -> None:
+    ranking = rank(evidence(4, window_cosine=[0.2, 0.9, 0.2, 0.2], sessions=[5, 5, 6, -1]))
+
+    assert ranking.order[:2].tolist() == [1, 0]
+
+
+def test_equals_are_ordered_by_narrower_scope_then_by_recency() -> None:
+    ranking = rank(evidence(4, levels=[0, 1, 0, 1], said=[4.0, 1.0, 3.0, 2.0]))
+
+    assert ranking.order.tolist() == [3, 1, 0, 2]
+
+
+def test_recency_does_not_outweigh_a_better_match() -> None:
+    assert rank(evidence(2, window_cosine=[0.51, 0.5], said=[0.0, 1e9])).order[0] == 0
+
+
+def test_a_signal_without_weight_changes_nothing() -> None:
+    found = evidence(2, asks=[True, False], window_cosine=[0.5, 0.45])
+
+    assert rank(found, Weights(asks=0)).order[0] == 0
+    assert rank(found).order[0] == 1
+
+
+def test_no_candidates_are_ranked_as_none() -> None:
+    ranking = rank(evidence(0))
+
+    assert ranking.order.tolist() == ranking.scores.tolist() == ranking.relevance.tolist() == []
+
+
+shares = st.lists(st.floats(0, 1, width=32), min_size=5, max_size=5)
+
+
+@given(shares, shares, shares, shares, shares)
+def test_relevance_is_between_0_and_1_and_needs_nothing_of_other_candidates(
+    cosine: list[float],
+    window_cosine: list[float],
+    coverage: list[float],
+    window_coverage: list[float],
+    then: list[float],
+) -> None:
+    columns = {
+        "cosine": np.float32(cosine),
+        "window_cosine": np.float32(window_cosine),
+        "coverage": np.float32(coverage),
+        "window_coverage": np.float32(window_coverage),
+        "said_then": np.float32(then),
+    }
+    together = rank(evidence(5, **columns))
+
+    assert ((together.relevance >= 0) & (together.relevance <= 1)).all()
+    assert sorted(together.order.tolist()) == list(range(5))
+    for place in range(5):
+        single = rank(evidence(1, **{name: values[[place]] for name, values in columns.items()}))
+        assert single.relevance == pytest.approx(together.relevance[[place]])
+        assert single.scores == pytest.approx(together.scores[[place]])
+
+
+def test_of_copies_the_best_one_stays() -> None:
+    contents = [
+        "User likes tea",
+        "Likes tea.",
+        "Likes green tea",
+        "likes TEA",
+        "Does not like tea",
+        "🙂",
+        "🙃",
+    ]
+
+    assert deduplicate(contents) == [0, 2, 4, 5, 6]
+
+
+def test_a_budget_is_filled_with_the_best_that_fit() -> None:
+    contents = ["a" * 40, "b" * 400, "c" * 36, "d" * 8]
+
+    assert fill_budget(contents, 20) == [0, 2]
+    assert fill_budget(contents, 21) == [0, 2, 3]
+    assert fill_budget(contents, 1_000) == [0, 1, 2, 3]
+    assert fill_budget(contents, 0) == []
+
+
+@given(st.lists(st.text(max_size=60)), st.integers(0, 60))
+def test_a_budget_is_never_exceeded_and_never_left_to_something_that_fits(
+    contents: list[str], budget: int
+) -> None:
+    chosen = fill_budget(contents, budget)
+
+    left = budget - sum(approximate_tokens(contents[place]) for place in chosen)
+    assert left >= 0
+    assert chosen == sorted(set(chosen))
+    last = max(chosen, default=-1)
+    assert all(approximate_tokens(content) > left for content in contents[last + 1 :])
