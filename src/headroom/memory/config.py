@@ -84,8 +84,8 @@ class MemoryConfig:
     """How many memories a search returns, and at most how many are injected."""
     min_score: float = 0.0
     """Below this score a search returns nothing; what is injected has a threshold of its own."""
-    injection_min_score: float = 0.3
-    """Below this score nothing is injected."""
+    injection_min_score: float = 0.32
+    """Below this score nothing is injected (why this one: `headroom.memory.ranking.relevance`)."""
     injection_token_budget: int = 500
     """How many tokens of memories one request may be given."""
     max_content_length: int = 8_000

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -52,7 +52,12 @@ def check_importance(value: float, name: str = "importance") -> float:
     Raises:
         InvalidInputError: it is not a number from 0 to 1.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or not 0 <= value <= 1:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or math.isnan(value)
+        or not 0 <= value <= 1
+    ):
         raise InvalidInputError(f"{name} must be a number from 0 to 1, not {value!r}")
     return float(value)
 
@@ -61,11 +66,15 @@ def check_time(value: datetime, name: str) -> datetime:
     """Return `value` in UTC if it knows its timezone.
 
     Raises:
-        InvalidInputError: it is no datetime, or a naive one.
+        InvalidInputError: it is no datetime, a naive one, or at the calendar's very ends.
     """
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidInputError(
             f"{name} must be a timezone-aware datetime, not {value!r}; e.g. datetime.now(timezone.utc)"
+        )
+    if value.year in (MINYEAR, MAXYEAR):
+        raise InvalidInputError(
+            f"{name} must lie within the years {MINYEAR + 1} to {MAXYEAR - 1}, not {value!r}"
         )
     return value.astimezone(UTC)
 

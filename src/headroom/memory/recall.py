@@ -1,0 +1,77 @@
+"""One recall: from a query's text to the memories that fit it."""
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from headroom.errors import InvalidInputError
+from headroom.memory import ranking
+from headroom.memory.filters import as_category
+from headroom.memory.model import Memory, MemoryCategory
+from headroom.memory.stores.base import MemoryStore, RecallRequest
+
+QUERY_LENGTH: Final = 1_000
+"""How much of a query's end is looked at, in characters: about the 256 tokens the bundled model reads.
+
+The end, because who pastes a document into a chat asks the question after it."""
+
+
+def recall(store: MemoryStore, request: RecallRequest, *, top_k: int, min_score: float) -> list[Memory]:
+    """The best of the store's candidates, best first, each with its score; what says the same only once."""
+    candidates = store.candidates(request)
+    ranked = ranking.rank(candidates.evidence)
+    best = ranked.order[ranked.relevance[ranked.order] >= min_score]
+    found: list[Memory] = []
+    for start in range(0, len(best), top_k):
+        page = best[start : start + top_k]
+        found += _scored(store, candidates.keys[page].tolist(), ranked.relevance[page].tolist())
+        found = [found[place] for place in ranking.deduplicate(memory.content for memory in found)]
+        if len(found) >= top_k:
+            break
+    return found[:top_k]
+
+
+def _scored(store: MemoryStore, keys: list[int], scores: list[float]) -> Iterator[Memory]:
+    memories = store.load(keys)
+    for key, score in zip(keys, scores, strict=True):
+        if (memory := memories.get(key)) is not None:
+            # Nobody else has it yet, and dataclasses.replace would be a tenth of the whole recall.
+            object.__setattr__(memory, "score", score)
+            yield memory
+
+
+def check_query(query: str) -> str:
+    """The part of a query that is looked at.
+
+    Raises:
+        InvalidInputError: there is nothing in it, or it is no string.
+    """
+    if not isinstance(query, str):
+        raise InvalidInputError(f"query must be a string, not {type(query).__name__}")
+    if not query.strip():
+        raise InvalidInputError("query is blank; there is nothing to look for")
+    # A chat message may hold half of a surrogate pair: that is no reason to remember nothing.
+    return query.strip()[-QUERY_LENGTH:].encode("utf-8", "replace").decode()
+
+
+def check_top_k(top_k: int) -> int:
+    """Return `top_k` if it is a whole number of at least 1.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
+        raise InvalidInputError(f"top_k must be a whole number of at least 1, not {top_k!r}")
+    return top_k
+
+
+def check_categories(
+    categories: Collection[MemoryCategory | str] | None,
+) -> frozenset[MemoryCategory] | None:
+    """The categories by their names; None stays None.
+
+    Raises:
+        InvalidInputError: there is no such category, or it is a string rather than a collection of them.
+    """
+    if isinstance(categories, str):
+        raise InvalidInputError(f"categories must be a collection, e.g. [{categories!r}]")
+    return None if categories is None else frozenset(map(as_category, categories))

@@ -1,0 +1,194 @@
+"""Memories as JSON lines: a header, then one version of one memory per line, in the order of storing.
+
+Vectors are left out: they follow from the texts, and so a dump stays readable and fits every embedder. (To
+copy a database with its vectors, copy the file.)
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import datetime
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from headroom.errors import InvalidInputError
+from headroom.memory.drafts import (
+    check_expiry,
+    check_keys,
+    clean_entities,
+    clean_metadata,
+    clean_text,
+)
+from headroom.memory.filters import as_category, check_importance, check_time
+from headroom.memory.model import Memory
+from headroom.scope import check_identifier
+
+FORMAT: Final = "headroom-memory"
+VERSION: Final = 1
+
+DumpFile = str | PathLike[str] | TextIO
+"""A path, or a text file that is open already (and stays so)."""
+
+_NAMES: Final = tuple(field.name for field in fields(Memory) if field.name != "score")
+_REQUIRED: Final = ("id", "content", "user_id", "created_at", "valid_from")
+
+
+def header_line(exported_at: datetime) -> str:
+    """The first line of a dump."""
+    return _line({"format": FORMAT, "version": VERSION, "exported_at": exported_at.isoformat()})
+
+
+def memory_line(memory: Memory) -> str:
+    """The line of one version; what it does not have is left out."""
+    row: dict[str, Any] = {}
+    for name in _NAMES:
+        value = getattr(memory, name)
+        if isinstance(value, datetime):
+            value = value.isoformat()
+        if value not in (None, (), {}):
+            row[name] = value
+    return _line(row)
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def read_dump(file: TextIO, max_content_length: int) -> list[Memory]:
+    """All versions in a dump, checked one by one and as chains.
+
+    Raises:
+        InvalidInputError: the file is no dump, or a line cannot be read; the message names the line.
+    """
+    memories: dict[str, Memory] = {}
+    lines = _lines(file)
+    _check_header(next(lines, ""))
+    for number, line in enumerate(lines, start=2):
+        if not line.strip():
+            continue
+        try:
+            memory = _read_line(line, max_content_length)
+            _check_place(memory, memories)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"line {number}: {error}; nothing was imported") from error
+        memories[memory.id] = memory
+    for memory in memories.values():
+        if memory.superseded_by is not None and memory.superseded_by not in memories:
+            raise InvalidInputError(
+                f"the version after {memory.id!r}, {memory.superseded_by!r}, is missing: "
+                "the file was cut off; nothing was imported"
+            )
+    return list(memories.values())
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    try:
+        yield from file
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"the file is not UTF-8 text: {error}; nothing was imported") from error
+
+
+def _check_header(line: str) -> None:
+    try:
+        header = json.loads(line)
+        known = header["format"] == FORMAT
+    except (ValueError, TypeError, KeyError, RecursionError):
+        known = False
+    if not known:
+        raise InvalidInputError(
+            f'line 1: expected the header {{"format": "{FORMAT}", "version": {VERSION}}}; '
+            "this is no export of memories"
+        )
+    if header.get("version") != VERSION:
+        raise InvalidInputError(
+            f"line 1: the export has format version {header.get('version')!r}, but only {VERSION} is known; "
+            "upgrade headroom-memory"
+        )
+
+
+def _read_line(line: str, max_content_length: int) -> Memory:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise InvalidInputError(f"expected an object, not {type(row).__name__}")
+    check_keys(row, _NAMES, _REQUIRED)
+    times = {
+        name: check_time(_read_time(row[name], name), name)
+        for name in ("created_at", "valid_from", "valid_until", "expires_at")
+        if row.get(name) is not None
+    }
+    identifiers = {
+        name: check_identifier(row[name], name)
+        for name in ("id", "user_id", "session_id", "agent_id", "turn_id", "supersedes", "superseded_by")
+        if row.get(name) is not None
+    }
+    check_expiry(times.get("expires_at"), times["valid_from"])
+    if ("superseded_by" in identifiers) != ("valid_until" in times):
+        raise InvalidInputError("superseded_by and valid_until go together")
+    return Memory(
+        content=clean_text(row["content"], "content", max_content_length),
+        category=as_category(row.get("category", "fact")),
+        importance=check_importance(row.get("importance", 0.5)),
+        entities=clean_entities(row.get("entities", ())),
+        metadata=clean_metadata(row.get("metadata", {})),
+        **identifiers,  # type: ignore[arg-type]
+        **times,  # type: ignore[arg-type]
+    )
+
+
+def _read_time(value: object, name: str) -> datetime:
+    try:
+        return datetime.fromisoformat(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(f"{name} is no ISO 8601 time: {value!r}") from error
+
+
+def _check_place(memory: Memory, before: Mapping[str, Memory]) -> None:
+    if memory.id in before:
+        raise InvalidInputError(f"the id {memory.id!r} was on a line before")
+    if memory.supersedes is not None:
+        _check_link(before.get(memory.supersedes), memory)
+
+
+def _check_link(earlier: Memory | None, later: Memory) -> None:
+    """Check that a version continues the one it supersedes, so that chains are lines, not trees or rings."""
+    if earlier is None:
+        raise InvalidInputError(f"the version before it, {later.supersedes!r}, is on no line before")
+    if earlier.superseded_by != later.id or earlier.valid_until != later.valid_from:
+        raise InvalidInputError(f"it does not continue the version before it, {earlier.id!r}")
+    if earlier.scope != later.scope:
+        raise InvalidInputError(f"it lies in another scope than the version before it, {earlier.id!r}")
+
+
+@contextmanager
+def opened_for_reading(source: DumpFile) -> Iterator[TextIO]:
+    """The file to read a dump from."""
+    if not isinstance(source, str | PathLike):
+        yield source
+        return
+    with Path(source).open(encoding="utf-8") as file:
+        yield file
+
+
+@contextmanager
+def opened_for_writing(target: DumpFile) -> Iterator[TextIO]:
+    """The file to write a dump to; a path appears whole or not at all, readable by its owner only."""
+    if not isinstance(target, str | PathLike):
+        yield target
+        return
+    path = Path(target)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield file
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
