@@ -1,0 +1,5 @@
+"""`python -m headroom.cli` is the `headroom` command."""
+
+from headroom.cli import main
+
+main()
