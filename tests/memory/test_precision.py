@@ -1,7 +1,7 @@
 """What would be put into a prompt, on labelled notes: what is asked for is there, and nothing else is.
 
-The labels (data/labelled_recall.json) are two people's notes, what they ask and which notes answer it, and what
-they say that no note has to do with.
+The labels (data/labelled_recall.json) are two people's notes, what they ask and which notes answer it, and
+what they say that no note has to do with.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Which memories a query asks for."""
 
+import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
@@ -46,6 +47,19 @@ def as_level(value: ScopeLevel | str) -> ScopeLevel:
         raise InvalidInputError(f"unknown level {value!r}; the levels are: {known}") from None
 
 
+def as_order(value: MemoryOrder | str) -> MemoryOrder:
+    """The order named by `value`, whatever its case.
+
+    Raises:
+        InvalidInputError: there is no such order.
+    """
+    try:
+        return MemoryOrder(value.lower())
+    except (ValueError, AttributeError):
+        known = ", ".join(MemoryOrder)
+        raise InvalidInputError(f"unknown order {value!r}; the orders are: {known}") from None
+
+
 def check_importance(value: float, name: str = "importance") -> float:
     """Return `value` as a float if it lies between 0 and 1.
 
@@ -86,7 +100,7 @@ class MemoryFilter:
     A scope id asks for the memories that name exactly it (`levels` asks for those that name none narrower).
 
     Raises:
-        InvalidInputError: an identifier, category, level, importance, time, limit or offset that cannot be.
+        InvalidInputError: a condition that cannot be; the message names it.
     """
 
     user_id: str
@@ -116,28 +130,35 @@ class MemoryFilter:
     offset: int = 0
 
     def __post_init__(self) -> None:
-        def put(name: str, value: object) -> None:
-            object.__setattr__(self, name, value)
-
         check_identifier(self.user_id, "user_id")
-        for part in ("session_id", "agent_id", "turn_id"):
-            if (identifier := getattr(self, part)) is not None:
-                check_identifier(identifier, part)
+        self._replace(("session_id", "agent_id", "turn_id"), check_identifier)
         for name in ("levels", "categories", "entities"):
             if isinstance(getattr(self, name), str):
                 raise InvalidInputError(f"{name} must be a collection, e.g. [{getattr(self, name)!r}]")
-        if self.levels is not None:
-            put("levels", frozenset(map(as_level, self.levels)))
-        if self.categories is not None:
-            put("categories", frozenset(map(as_category, self.categories)))
-        for name in ("as_of", "created_after", "created_before"):
-            if (time := getattr(self, name)) is not None:
-                put(name, check_time(time, name))
-        for name in ("min_importance", "max_importance"):
-            if (importance := getattr(self, name)) is not None:
-                put(name, check_importance(importance, name))
-        put("order", MemoryOrder(self.order))
-        if self.limit is not None and self.limit < 0:
-            raise InvalidInputError(f"limit must not be negative, but is {self.limit}")
-        if self.offset < 0:
-            raise InvalidInputError(f"offset must not be negative, but is {self.offset}")
+        self._replace(("levels",), lambda levels, _: frozenset(map(as_level, levels)))
+        self._replace(("categories",), lambda categories, _: frozenset(map(as_category, categories)))
+        self._replace(("as_of", "created_after", "created_before"), check_time)
+        self._replace(("min_importance", "max_importance"), check_importance)
+        self._replace(("order",), lambda order, _: as_order(order))
+        self._replace(("metadata",), _check_metadata)
+        self._replace(("limit", "offset"), _check_count)
+
+    def _replace(self, names: Iterable[str], check: Callable[[Any, str], object]) -> None:
+        """Put what `check` makes of these fields' values in their places; None stays None."""
+        for name in names:
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, check(value, name))
+
+
+def _check_metadata(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    try:
+        json.dumps(dict(metadata))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{name} to filter by is not JSON-compatible: {error}") from error
+    return metadata
+
+
+def _check_count(value: int, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidInputError(f"{name} must be a whole number and not negative, but is {value!r}")
+    return value

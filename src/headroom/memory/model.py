@@ -57,7 +57,7 @@ class Memory:
     """Between 0 (trivial) and 1 (vital)."""
     entities: tuple[str, ...] = ()
     """Names of people, projects, places that the memory is about."""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """The application's own JSON-compatible data."""
     created_at: datetime
     """When it was stored."""
