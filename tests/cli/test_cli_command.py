@@ -39,8 +39,8 @@ def test_the_version_is_the_distributions() -> None:
     assert CliRunner().invoke(app, ["--version"]).output.strip() == version("headroom-memory")
 
 
-def test_a_wrong_use_exits_with_2(run: Run) -> None:
-    done = run("remember", "everything")
+def test_a_wrong_use_exits_with_2(call: Run) -> None:
+    done = call("remember", "everything")
     assert done.returncode == 2
     assert "remember" in done.stderr
     assert "Traceback" not in done.stderr

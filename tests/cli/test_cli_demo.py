@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headroom.memory import Engine, MemoryConfig, MemoryFilter
-from headroom.testing import Failure, ScriptedServer, remembering
+from headroom.testing import Failure, ScriptedServer, memory_block, remembering
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -97,6 +97,31 @@ def test_an_endpoint_of_ones_own_is_talked_to(run: Run) -> None:
     assert "stand-in" not in done.stdout
     assert f"local at {server.base_url}" in " ".join(done.stdout.split())
     assert [request.body["model"] for request in server.requests] == ["local"] * 5
+
+
+def test_what_a_real_model_does_beyond_the_script_is_shown_too(run: Run) -> None:
+    language = "Prefers Go for performance-critical services"
+    answers = [
+        f"Noted. {memory_block([language])}",
+        f"Fine. {memory_block([], forget=['m7'])}",
+        f"As you like. {memory_block([], forget=['m1'])}",
+        "I see.",
+        "I do not know.",
+    ]
+    with ScriptedServer(answers) as server:
+        done = run("demo", COLUMNS="120", OPENAI_API_KEY="not-a-key", OPENAI_BASE_URL=server.base_url)
+    assert done.returncode == 0, done.stderr
+    assert "! m7  (no memory was shown under this handle)" in done.stdout
+    assert f"- {language}  (forgotten)" in done.stdout
+
+
+def test_a_memory_that_fails_is_shown_where_it_fails(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("This is no database. " * 100)
+    done = run("demo", "--db", "text.db")
+    assert "! recall failed: " in done.stdout
+    assert "Got it: you prefer Go for performance-critical services" in " ".join(done.stdout.split())
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("headroom: ")
 
 
 def test_a_model_that_fails_is_reported_in_one_line(run: Run) -> None:

@@ -24,8 +24,8 @@ def contents(path: Path, user: str = "bob") -> set[str]:
         }
 
 
-def test_stats_count_a_users_memories(run: Run) -> None:
-    done = run("stats", "--user", "bob")
+def test_stats_count_a_users_memories(call: Run) -> None:
+    done = call("stats", "--user", "bob")
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     figures = {" ".join(row[:-1]): row[-1] for row in rows if row}
@@ -36,24 +36,24 @@ def test_stats_count_a_users_memories(run: Run) -> None:
     assert figures["earlier versions"] == "1"
 
 
-def test_an_export_is_imported_elsewhere_with_its_history(run: Run, database: Path, tmp_path: Path) -> None:
-    exported = run("export", "memories.jsonl")
+def test_an_export_is_imported_elsewhere_with_its_history(call: Run, database: Path, tmp_path: Path) -> None:
+    exported = call("export", "memories.jsonl")
     assert exported.returncode == 0, exported.stderr
     assert "5 versions of memories" in exported.stderr
-    imported = run("import", "memories.jsonl", "--db", "copy.db")
+    imported = call("import", "memories.jsonl", "--db", "copy.db")
     assert imported.returncode == 0, imported.stderr
     assert "5 versions of memories" in imported.stderr
     assert contents(tmp_path / "copy.db") == contents(database)
     assert contents(tmp_path / "copy.db", "alice") == {"Likes the sea"}
 
 
-def test_importing_twice_is_importing_once(run: Run) -> None:
-    run("export", "memories.jsonl")
-    assert "0 versions of memories" in run("import", "memories.jsonl").stderr
+def test_importing_twice_is_importing_once(call: Run) -> None:
+    call("export", "memories.jsonl")
+    assert "0 versions of memories" in call("import", "memories.jsonl").stderr
 
 
-def test_one_users_export_holds_nothing_of_others(run: Run, tmp_path: Path) -> None:
-    assert "Exported 1 version of a memory." in run("export", "alice.jsonl", "--user", "alice").stderr
+def test_one_users_export_holds_nothing_of_others(call: Run, tmp_path: Path) -> None:
+    assert "Exported 1 version of a memory." in call("export", "alice.jsonl", "--user", "alice").stderr
     assert "Bob" not in (tmp_path / "alice.jsonl").read_text()
 
 
@@ -67,13 +67,13 @@ def test_export_and_import_work_in_a_pipe(run: Run, database: Path, tmp_path: Pa
     assert contents(tmp_path / "copy.db") == contents(database)
 
 
-def test_vacuum_removes_what_has_expired(run: Run, database: Path) -> None:
+def test_vacuum_removes_what_has_expired(call: Run, database: Path) -> None:
     now = datetime.now(UTC)
     with Engine(MemoryConfig(db_path=database)) as engine:
         for number in range(3):
             past = {"valid_from": now - timedelta(days=2), "expires_at": now - timedelta(days=1)}
             engine.add(f"Parked on level {number}", "bob", **past)
-    done = run("vacuum")
+    done = call("vacuum")
     assert done.returncode == 0, done.stderr
     assert "Removed 3 versions of memories" in done.stderr
     assert len(contents(database)) == 4
@@ -87,21 +87,21 @@ class OtherEmbedder:
         return np.eye(8, dtype=np.float32)[[len(text) % 8 for text in texts]]
 
 
-def test_reindex_makes_another_models_database_searchable_again(run: Run, tmp_path: Path) -> None:
+def test_reindex_makes_another_models_database_searchable_again(call: Run, tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with Engine(MemoryConfig(db_path=path, embedder=OtherEmbedder())) as engine:
         engine.add("Prefers Go for performance-critical code", "bob")
-    done = run("reindex", "--db", "other.db")
+    done = call("reindex", "--db", "other.db")
     assert done.returncode == 0, done.stderr
     assert "1 version of a memory" in done.stderr
     with Engine(MemoryConfig(db_path=path)) as engine:
         assert engine.search("Which language is preferred?", "bob")
-    assert "0 versions of memories" in run("reindex", "--db", "other.db").stderr
+    assert "0 versions of memories" in call("reindex", "--db", "other.db").stderr
 
 
 @pytest.mark.parametrize("command", [["stats", "--user", "bob"], ["export", "-"], ["reindex"], ["vacuum"]])
-def test_a_database_that_is_not_there_is_not_made(run: Run, tmp_path: Path, command: list[str]) -> None:
-    done = run(*command, "--db", "elsewhere.db")
+def test_a_database_that_is_not_there_is_not_made(call: Run, tmp_path: Path, command: list[str]) -> None:
+    done = call(*command, "--db", "elsewhere.db")
     assert done.returncode == 2
     assert "elsewhere.db" in done.stderr
     assert not (tmp_path / "elsewhere.db").exists()
@@ -118,12 +118,12 @@ def test_a_database_that_is_not_there_is_not_made(run: Run, tmp_path: Path, comm
     ],
 )
 def test_what_goes_wrong_is_said_in_one_line(
-    run: Run, tmp_path: Path, command: list[str], message: str
+    call: Run, tmp_path: Path, command: list[str], message: str
 ) -> None:
     (tmp_path / "text.db").write_text(
         "This is no database, but a text that is long enough to be mistaken for one.\n" * 20
     )
-    done = run(*command)
+    done = call(*command)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("headroom: ")

@@ -35,7 +35,6 @@ class Narration:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._superseded: list[str] = []
         self._first = True
 
     def introduce(self, model: str | None, endpoint: str) -> None:
@@ -57,7 +56,6 @@ class Narration:
 
     def explain(self, message: str, answer: str, trace: ExchangeTrace) -> None:
         """One call: what was said, and what the memory did."""
-        self._superseded.extend(new.id for _, new in trace.superseded)
         self._console.print()
         self._rows(
             [
@@ -73,20 +71,17 @@ class Narration:
     def conclude(self, client_memory: ScopedMemory) -> None:
         """What is stored in the end, and how it came about."""
         self._heading("What is stored now")
+        memories = client_memory.get_all()
         stored = _table("Category", "Scope", "Content", "Since")
-        for memory in client_memory.get_all():
+        for memory in memories:
             scope = "user" if memory.session_id is None else f"session {memory.session_id!r}"
-            stored.add_row(
-                memory.category,
-                scope,
-                Text(memory.content),
-                f"{memory.valid_from.astimezone():%Y-%m-%d %H:%M}",
-            )
+            since = f"{memory.valid_from.astimezone():%Y-%m-%d %H:%M}"
+            stored.add_row(memory.category, scope, Text(memory.content), since)
         self._console.print(stored)
-        for memory_id in self._superseded:
+        for changed in (memory for memory in memories if memory.supersedes is not None):
             self._heading("A fact that changed, and its history")
             history = _table("Content", "Since", "Until")
-            for version in client_memory.history(memory_id):
+            for version in client_memory.history(changed.id):
                 until = "now" if version.valid_until is None else _precise(version.valid_until)
                 history.add_row(Text(version.content), _precise(version.valid_from), until)
             self._console.print(history)
