@@ -4,6 +4,7 @@ import copy
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from headroom.memory.stores.sqlite.growing import GrowingArray
 from headroom.memory.stores.sqlite.read_model import ALWAYS, CATEGORIES, LONG_AGO, NONE, ReadModel
 from headroom.memory.stores.sqlite.reembedding import Embedder
 from headroom.memory.stores.sqlite.schema import key_range
-from headroom.memory.stores.sqlite.vector_index import ExactIndex
+from headroom.memory.stores.sqlite.vector_index import ExactIndex, VectorIndex
 
 _STORED: Final = """
     SELECT session_id, agent_id, turn_id, valid_until, expires_at, category, terms,
@@ -62,7 +63,12 @@ class Partition:
         """Held while this is brought up to date."""
         self.revision = -1
         """Up to which revision of the database `model` is complete."""
-        self._begin(None, None)
+        self.is_attended = False
+        """Whether its index is being seen to."""
+        self._user = 0
+        self._embedder: Embedder | None = None
+        self._index: VectorIndex = ExactIndex()
+        self._begin(0, None)
         self.model = self._published()
 
     @property
@@ -70,7 +76,8 @@ class Partition:
         """About how many bytes of RAM it takes."""
         arrays = sum(column.nbytes for column in self._columns.values())
         neighbours = 3 * self._columns["keys"].nbytes
-        return 2_000 + arrays + neighbours + self._terms.nbytes + 100 * len(self._names)
+        names = 100 * len(self._names)
+        return 2_000 + arrays + neighbours + self._terms.nbytes + names + self._index.nbytes
 
     def catch_up(self, connection: sqlite3.Connection, path: str) -> None:
         """Read what is new since `revision`; the caller holds the lock and a transaction.
@@ -79,7 +86,7 @@ class Partition:
             StorageError: the database at `path` is damaged.
         """
         revision, horizon = connection.execute("SELECT revision, horizon FROM state").fetchone()
-        user = rows.find_user(connection, self.user_id)
+        user = rows.find_user(connection, self.user_id) or 0
         embedder = reembedding.in_use(connection)
         try:
             if (
@@ -95,11 +102,22 @@ class Partition:
             self.revision = revision
         except BaseException:
             self.revision = -1
-            self._begin(None, None)
+            self._begin(0, None)
             raise
 
-    def _begin(self, user: int | None, embedder: Embedder | None) -> None:
+    def install(self, index: VectorIndex, model: ReadModel) -> bool:
+        """Use the index that was made from an earlier model, unless its vectors are no longer these."""
+        with self.lock:
+            if (self._user, self._embedder) != (model.user, model.embedder):
+                return False
+            self._index = index
+            self.model = replace(self.model, index=index)
+            return True
+
+    def _begin(self, user: int, embedder: Embedder | None) -> None:
         """Start anew, with no rows."""
+        if (user, embedder) != (self._user, self._embedder):
+            self._index = ExactIndex()
         self._user = user
         self._embedder = embedder
         self._columns = {name: GrowingArray(np.empty(0, dtype)) for name, dtype in _DTYPES.items()}
@@ -134,7 +152,7 @@ class Partition:
 
     def _append(self, connection: sqlite3.Connection, path: str) -> None:
         """Read what was stored since."""
-        if self._user is None or self._embedder is None:
+        if not self._user or self._embedder is None:
             return
         low, high = key_range(self._user)
         known = self._columns["keys"].view
@@ -185,8 +203,9 @@ class Partition:
         new = evidence.kinship(view["vectors"], previous, start=self._kinship.shape[1])
         self._kinship = np.concatenate((self._kinship, new), axis=1)
         return ReadModel(
+            user=self._user,
             embedder=self._embedder,
-            index=ExactIndex(),
+            index=self._index,
             columns=Columns(
                 **{name: view.pop(name) for name in _EVIDENCE},
                 terms=copy.copy(
@@ -196,6 +215,7 @@ class Partition:
                 following=following,
                 kinship=self._kinship,
             ),
+            removed=self._removed,
             names=self._names,
             **view,
         )

@@ -1,37 +1,47 @@
 """The read models of the users who were active last, within a bound on the RAM they take."""
 
 import threading
+from typing import Final
 
 from cachetools import LRUCache
 
 from headroom.memory import forking
+from headroom.memory.config import MemoryConfig
 from headroom.memory.stores.sqlite import reembedding
 from headroom.memory.stores.sqlite.connections import ConnectionPool
+from headroom.memory.stores.sqlite.indexing import Indexer
 from headroom.memory.stores.sqlite.partition import Partition
 from headroom.memory.stores.sqlite.read_model import ReadModel
 from headroom.memory.stores.sqlite.reembedding import Embedder
+from headroom.memory.stores.sqlite.snapshots import Snapshots
 
 
 class Partitions:
     """Partitions by user id, each brought up to date when it is asked for.
 
+    The one used last stays even if it takes more RAM than is allowed: reading it anew for each recall would
+    take as much, and time.
+
     Args:
         pool: The database's connections.
-        capacity: How many bytes of RAM they may take together. The one used last stays even if it takes more:
-            reading it anew at each recall would cost the same RAM, and time.
+        snapshots: Where indexes lie between two runs.
+        config: How much RAM they may take together, and which of them are indexed how.
     """
 
-    def __init__(self, pool: ConnectionPool, capacity: int) -> None:
+    def __init__(self, pool: ConnectionPool, snapshots: Snapshots, config: MemoryConfig) -> None:
         self._pool = pool
-        self._capacity = capacity
+        self._snapshots = snapshots
+        self._config = config
         self._make()
         forking.register(self)
 
     def _make(self) -> None:
+        capacity = self._config.partition_cache_bytes
         self._lock = threading.Lock()
         self._cache: LRUCache[str, Partition] = LRUCache(
-            self._capacity, getsizeof=lambda partition: min(partition.nbytes, self._capacity)
+            capacity, getsizeof=lambda partition: min(partition.nbytes, capacity)
         )
+        self._indexer = Indexer(self._snapshots, self._config, self._weigh)
 
     def read(self, user_id: str, embedder: Embedder) -> ReadModel:
         """The user's memories, with all that was committed before this call.
@@ -48,6 +58,7 @@ class Partitions:
                     with self._pool.reading() as connection:
                         partition.catch_up(connection, self._pool.path)
             self._weigh(partition)
+            self._indexer.attend(partition)
         model = partition.model
         if model.embedder not in (None, embedder):
             raise reembedding.mismatch(model.embedder, embedder)
@@ -67,6 +78,10 @@ class Partitions:
                 del self._cache[partition.user_id]
                 self._cache[partition.user_id] = partition
 
+    def close(self) -> None:
+        """Stop building indexes, and save them."""
+        self._indexer.close(list(self._cache.values()))
+
     def before_fork(self) -> None:
         """See `ForkAware`."""
 
@@ -75,4 +90,9 @@ class Partitions:
 
     def after_fork_in_child(self) -> None:
         """See `ForkAware`: start anew, for another thread may have been in the middle of changing one."""
+        _inherited.append((self._cache, self._indexer))
         self._make()
+
+
+_inherited: Final[list[object]] = []
+"""What a child does not use but must not take apart either: a graph may be half changed."""

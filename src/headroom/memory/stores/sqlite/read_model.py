@@ -33,6 +33,8 @@ class ReadModel:
     Names of sessions, agents and turns are numbers here, and times are microseconds since 1970 UTC.
     """
 
+    user: int
+    """The user's number; 0 where there are no memories of the user's."""
     embedder: Embedder | None
     """What made the vectors; None while there are none, whoever's."""
     index: VectorIndex
@@ -44,6 +46,8 @@ class ReadModel:
     valid_from: NDArray[np.int64]
     valid_until: NDArray[np.int64]
     expires_at: NDArray[np.int64]
+    removed: int
+    """How many rows are of memories that were removed since."""
     names: Mapping[str, int]
     """The number of each name."""
 
@@ -53,7 +57,7 @@ class ReadModel:
         columns, visible = self.columns, self.visible(request)
         if not len(self.keys):  # no vector has said yet how long they are
             columns = replace(columns, vectors=np.empty((0, len(request.vector)), np.float32))
-        nearest = self.index.nearest(request.vector, columns.vectors, visible)
+        nearest = self.index.nearest(request.vector, self.keys, columns.vectors, visible)
         rows, found = evidence.gather(query, columns, visible, nearest)
         return Candidates(self.keys[rows], found)
 

@@ -17,6 +17,7 @@ from headroom.memory.stores.sqlite.connections import ConnectionPool
 from headroom.memory.stores.sqlite.partitions import Partitions
 from headroom.memory.stores.sqlite.reembedding import Embedder
 from headroom.memory.stores.sqlite.schema import key_range
+from headroom.memory.stores.sqlite.snapshots import Snapshots
 
 
 class SqliteStore:
@@ -33,13 +34,15 @@ class SqliteStore:
         self._closed = True  # until there is something to close
         self._embedder_name: Final = embedder_name
         self._pool: Final = ConnectionPool(os.fspath(config.db_path), config.durability)
-        self._partitions: Final = Partitions(self._pool, config.partition_cache_bytes)
+        self._snapshots: Final = Snapshots(self._pool)
+        self._partitions: Final = Partitions(self._pool, self._snapshots, config)
         self._closed = False
 
     def close(self) -> None:
         """Let go of the file; closing twice is fine."""
         if not self._closed:
             self._closed = True
+            self._partitions.close()
             self._pool.close()
 
     def __del__(self) -> None:
@@ -88,7 +91,10 @@ class SqliteStore:
             user = rows.find_user(connection, user_id)
             if user is None:
                 return 0
-            return writing.clear(connection, user, session_id, agent_id, turn_id)
+            removed = writing.clear(connection, user, session_id, agent_id, turn_id)
+        if not (session_id or agent_id or turn_id):
+            self._snapshots.remove(user)
+        return removed
 
     # Reading
 
@@ -180,7 +186,9 @@ class SqliteStore:
     def reembed(self, keys: Sequence[int], vectors: Vectors) -> None:
         """See `MemoryStore.reembed`."""
         with self._pool.writing() as connection:
-            reembedding.add(connection, self._embedder(vectors), keys, vectors)
+            switched = reembedding.add(connection, self._embedder(vectors), keys, vectors)
+        if switched:
+            self._snapshots.remove_all()
 
     def _embedder(self, vectors: Vectors) -> Embedder:
         return Embedder(self._embedder_name, vectors.shape[-1])
@@ -197,5 +205,6 @@ class SqliteStore:
         removed = housekeeping.remove_expired(self._pool, now)
         housekeeping.forget_empty_users(self._pool)
         housekeeping.forget_changes(self._pool)
+        self._snapshots.forget_removed()
         housekeeping.compact(self._pool)
         return removed

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headroom.memory.ranking import Flags, Floats, Rows
+
+Keys = NDArray[np.int64]
+"""The keys of all rows, ascending, shape (n,)."""
 
 
 class VectorIndex(Protocol):
@@ -13,11 +19,12 @@ class VectorIndex(Protocol):
     def nbytes(self) -> int:
         """How many bytes of RAM it takes."""
 
-    def nearest(self, query: Floats, vectors: Floats, visible: Flags) -> Rows | None:
+    def nearest(self, query: Floats, keys: Keys, vectors: Floats, visible: Flags) -> Rows | None:
         """The visible rows nearest to a query, or None where comparing it with all of them is best.
 
         Args:
             query: Unit vector, shape (d,).
+            keys: All rows' keys.
             vectors: All rows' unit vectors, shape (n, d).
             visible: Which rows may be named, shape (n,).
         """
@@ -29,6 +36,6 @@ class ExactIndex:
 
     nbytes: int = 0
 
-    def nearest(self, query: Floats, vectors: Floats, visible: Flags) -> Rows | None:  # noqa: ARG002
-        """See the protocol."""
+    def nearest(self, query: Floats, keys: Keys, vectors: Floats, visible: Flags) -> Rows | None:  # noqa: ARG002
+        """See `VectorIndex`."""
         return None

@@ -1,0 +1,145 @@
+"""Building graphs of large partitions, in a thread of its own, so that no recall waits for it."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import numpy as np
+
+from headroom.memory.config import MemoryConfig
+from headroom.memory.ranking import Flags
+from headroom.memory.stores.sqlite.hnsw import HnswIndex, Shape
+from headroom.memory.stores.sqlite.partition import Partition
+from headroom.memory.stores.sqlite.read_model import LONG_AGO, ReadModel
+from headroom.memory.stores.sqlite.snapshots import Snapshots
+
+_DRIFT: Final = 1_000
+"""How many memories a graph may not know yet, or know too many, before it catches up or is saved."""
+_PAUSE: Final = 0.001
+"""Seconds between two steps of a graph that is in use: time for a recall that waits to get hold of it."""
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class Indexer:
+    """Gives large partitions a graph, and keeps it up to date.
+
+    Args:
+        snapshots: Where graphs lie between two runs.
+        config: The threshold, and what graphs are made with.
+        installed: Called with each partition that was given a graph.
+    """
+
+    def __init__(
+        self, snapshots: Snapshots, config: MemoryConfig, installed: Callable[[Partition], None]
+    ) -> None:
+        self._snapshots = snapshots
+        self._config = config
+        self._installed = installed
+        self._lock = threading.Lock()
+        self._waiting: deque[Partition] = deque()
+        self._worker: threading.Thread | None = None
+        self._closed = False
+        self._available = True
+
+    def attend(self, partition: Partition) -> None:
+        """See to it, some time soon, that the partition has the index it needs."""
+        if not self._available or not self._is_due(partition.model):
+            return
+        with self._lock:
+            if self._closed or partition.is_attended:
+                return
+            partition.is_attended = True
+            self._waiting.append(partition)
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._work, name="headroom-index")
+                self._worker.start()
+
+    def _is_due(self, model: ReadModel) -> bool:
+        if not isinstance(model.index, HnswIndex):
+            return len(model.keys) >= self._config.index_threshold
+        old = int(np.searchsorted(model.keys, model.index.last, side="right"))
+        new, gone = len(model.keys) - old, len(model.index) - (old - model.removed)
+        return max(new, gone) >= _DRIFT
+
+    def close(self, partitions: Iterable[Partition]) -> None:
+        """Give up what is being built, and save graphs that changed much; then nothing runs any more."""
+        with self._lock:
+            self._closed = True
+            self._waiting.clear()
+            worker = self._worker
+        if worker is not None:
+            worker.join()
+        for partition in partitions:
+            model = partition.model
+            if isinstance(model.index, HnswIndex) and model.index.unsaved >= _DRIFT:
+                with _logged("could not save an index; it will be built anew"):
+                    self._snapshots.save(model.user, model.index)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._worker = None
+                    return
+                partition = self._waiting.popleft()
+            with _logged("could not index a large partition; it is searched exactly"):
+                self._index(partition)
+            partition.is_attended = False
+
+    def _index(self, partition: Partition) -> None:
+        model = partition.model
+        try:
+            index = self._begun(model)
+        except ImportError:
+            self._available = False
+            _logger.info(
+                "a user has more than %d memories; hnswlib would make searching them faster: "
+                'pip install "headroom-memory[hnsw]"',
+                self._config.index_threshold,
+            )
+            return
+        finished = self._catch_up(index, model)
+        if finished and partition.install(index, model):
+            self._installed(partition)
+        if index.unsaved >= max(_DRIFT, len(index) // 4 if finished else 0):
+            self._snapshots.save(model.user, index)
+
+    def _begun(self, model: ReadModel) -> HnswIndex:
+        """The graph to bring up to date: the one in use, or that of an earlier run, or a new one."""
+        if isinstance(model.index, HnswIndex) and not model.index.is_worn:
+            return model.index
+        config, dimension = self._config, model.columns.vectors.shape[1]
+        shape = Shape(dimension, config.hnsw_m, config.hnsw_ef_construction)
+        saved = self._snapshots.load(model.user, shape, config.hnsw_ef_search)
+        if saved is not None and saved.agrees(model.keys, model.columns.vectors, _present(model)):
+            return saved
+        return HnswIndex(shape, config.hnsw_ef_search)
+
+    def _catch_up(self, index: HnswIndex, model: ReadModel) -> bool:
+        """Bring the graph up to date, and return whether there was time to."""
+        for _ in index.catch_up(model.keys, model.columns.vectors, _present(model)):
+            if self._closed or not threading.main_thread().is_alive():
+                return False
+            if index is model.index:
+                time.sleep(_PAUSE)
+        return True
+
+
+def _present(model: ReadModel) -> Flags:
+    """Which rows are of memories that were not removed."""
+    present: Flags = model.expires_at != LONG_AGO
+    return present
+
+
+@contextmanager
+def _logged(message: str) -> Iterator[None]:
+    """Log what fails within: an index is a convenience, and nobody is waiting for it."""
+    try:
+        yield
+    except Exception:
+        _logger.warning(message, exc_info=True)
