@@ -61,3 +61,8 @@ def machine() -> dict[str, str]:
         "SQLite": sqlite3.sqlite_version,
         **{package: version(package) for package in ("headroom-memory", "numpy", "onnxruntime")},
     }
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table."""
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]

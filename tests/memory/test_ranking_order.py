@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from headroom.memory.ranking import (
     CandidateEvidence,
     Weights,
-    approximate_tokens,
     deduplicate,
-    fill_budget,
     rank,
 )
 
@@ -123,25 +121,3 @@ def test_of_copies_the_best_one_stays() -> None:
     ]
 
     assert deduplicate(contents) == [0, 2, 4, 5, 6]
-
-
-def test_a_budget_is_filled_with_the_best_that_fit() -> None:
-    contents = ["a" * 40, "b" * 400, "c" * 36, "d" * 8]
-
-    assert fill_budget(contents, 20) == [0, 2]
-    assert fill_budget(contents, 21) == [0, 2, 3]
-    assert fill_budget(contents, 1_000) == [0, 1, 2, 3]
-    assert fill_budget(contents, 0) == []
-
-
-@given(st.lists(st.text(max_size=60)), st.integers(0, 60))
-def test_a_budget_is_never_exceeded_and_never_left_to_something_that_fits(
-    contents: list[str], budget: int
-) -> None:
-    chosen = fill_budget(contents, budget)
-
-    left = budget - sum(approximate_tokens(contents[place]) for place in chosen)
-    assert left >= 0
-    assert chosen == sorted(set(chosen))
-    last = max(chosen, default=-1)
-    assert all(approximate_tokens(content) > left for content in contents[last + 1 :])
