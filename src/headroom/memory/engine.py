@@ -59,6 +59,11 @@ class Engine:
     ) -> None:
         self.close()
 
+    @property
+    def concurrency(self) -> int:
+        """How many calls at once are worth while: as many as the embedder works on, and two beside them."""
+        return self._embedder.concurrency + 2
+
     def close(self) -> None:
         """Release the database and the embedder; closing twice is fine."""
         self._closed = True

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
@@ -20,16 +20,12 @@ from headroom.memory.transfer import DumpFile
 P = ParamSpec("P")
 T = TypeVar("T")
 
-THREADS: Final = 8
-"""How many calls of one event loop run at once. Most wait (for the disk, or in the embedder's queue), so they
-are more than cores; every further one would take its turn at the interpreter from the event loop."""
-
 
 class _Lane:
-    """What one event loop has under way."""
+    """What one event loop has under way. Every thread too many would take turns from the loop's own."""
 
-    def __init__(self) -> None:
-        self.threads = CapacityLimiter(THREADS)
+    def __init__(self, threads: int) -> None:
+        self.threads = CapacityLimiter(threads)
         self.calls = 0
 
 
@@ -239,9 +235,9 @@ class HierarchicalMemory:
     async def _in_thread(self, call: Callable[[], T], *, abandon_on_cancel: bool = False) -> T:
         lane = self._lane.get(None)
         if lane is None:
-            lane = _Lane()
+            lane = _Lane(self.engine.concurrency)
             self._lane.set(lane)
-        if lane.calls >= THREADS + self.config.max_pending:
+        if lane.calls >= lane.threads.total_tokens + self.config.max_pending:
             raise OverloadedError(
                 f"{self.config.max_pending} calls are waiting for the memory already; "
                 "try again later, or raise max_pending"

@@ -28,8 +28,9 @@ class Embeddings:
         self._embedder = embedder
         self._dimension = embedder.dimension
         self._batch_size = int(getattr(embedder, "batch_size", _USUAL_BATCH))
-        slots = int(getattr(embedder, "concurrency", available_cores()))
-        self._gate = PerProcess(lambda: Gate(slots, max_pending))
+        self.concurrency = int(getattr(embedder, "concurrency", available_cores()))
+        """How many calls are at work at once; the others wait."""
+        self._gate = PerProcess(lambda: Gate(self.concurrency, max_pending))
         self._queries = PerProcess(lambda: QueryCache(cached_queries)) if cached_queries else None
 
     @property
@@ -64,9 +65,12 @@ class Embeddings:
         gate = self._gate.get()
         rows = []
         for number, batch in enumerate(batches):
-            with gate.entered(returning=number > 0):
+            gate.enter(returning=number > 0)
+            try:
                 rows.append(self._embed_batch([_encodable(text) for text in batch]))
-        return np.concatenate(rows)
+            finally:
+                gate.leave()
+        return np.concatenate(rows) if len(rows) > 1 else rows[0]
 
     def embed_query(self, query: str) -> Vector:
         """The vector of one query, shape (dimension,), read-only; from the cache if it was asked for lately.
