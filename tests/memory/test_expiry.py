@@ -1,7 +1,9 @@
 """What has expired is gone for every question, whether or not housekeeping has been there."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
 
@@ -35,8 +37,9 @@ def test_the_expired_has_no_id_any_more(engine: Engine, expired: Memory) -> None
     assert engine.get(expired.id) is None
     with pytest.raises(MemoryNotFoundError, match="expired"):
         engine.supersede(expired.id, "Likes rum")
-    with pytest.raises(MemoryNotFoundError, match="expired"):
-        engine.rollback(expired.id)
+    for call in (engine.rollback, engine.get_history):
+        with pytest.raises(MemoryNotFoundError, match="expired"):
+            call(expired.id)
 
 
 def test_the_expired_may_be_learned_again(engine: Engine, expired: Memory) -> None:
@@ -84,3 +87,30 @@ def test_a_memory_s_history_goes_with_it(engine: Engine) -> None:
     engine.vacuum()
 
     assert engine.query(MemoryFilter(user_id="alice", include_expired=True, include_superseded=True)) == []
+
+
+def test_a_version_that_had_an_end_can_be_restored_to_a_memory_that_has_none(engine: Engine) -> None:
+    years_ago, last_year = YEARS_AGO.isoformat(), LAST_YEAR.isoformat()
+    old = {
+        "id": "old",
+        "content": "Likes tea",
+        "user_id": "alice",
+        "created_at": years_ago,
+        "valid_from": years_ago,
+    }
+    new = {
+        "id": "new",
+        "content": "Likes rum",
+        "user_id": "alice",
+        "created_at": last_year,
+        "valid_from": last_year,
+    }
+    old |= {"valid_until": last_year, "superseded_by": "new", "expires_at": last_year}
+    new |= {"supersedes": "old"}
+    lines = [{"format": "headroom-memory", "version": 1}, old, new]
+    engine.import_(StringIO("\n".join(map(json.dumps, lines))))
+
+    assert engine.vacuum() == 0
+    assert [version.content for version in engine.get_history("new")] == ["Likes tea", "Likes rum"]
+    restored = engine.rollback("old")
+    assert (restored.content, restored.expires_at) == ("Likes tea", None)

@@ -188,6 +188,23 @@ def test_a_file_that_is_no_text_is_refused(engine: Engine, tmp_path: Path) -> No
         engine.import_(tmp_path / "dump")
 
 
+def test_a_byte_order_mark_is_no_mistake(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "dump.jsonl").write_text(HEADER + line(), encoding="utf-8-sig")
+
+    assert engine.import_(tmp_path / "dump.jsonl") == 1
+
+
+def test_an_import_that_is_stopped_stored_nothing(full: Engine, empty: Engine, tmp_path: Path) -> None:
+    def stop(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    full.export(tmp_path / "dump.jsonl")
+    with pytest.raises(KeyboardInterrupt):
+        empty.import_(tmp_path / "dump.jsonl", stop)
+
+    assert everything_of(empty, "alice") == everything_of(empty, "bob") == []
+
+
 def test_blank_lines_and_left_out_fields_are_no_mistake(engine: Engine) -> None:
     assert engine.import_(io.StringIO(HEADER + "\n" + line() + "\n")) == 1
 

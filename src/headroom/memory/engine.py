@@ -186,9 +186,10 @@ class Engine:
         Raises:
             MemoryNotFoundError: there is no such memory.
         """
-        wanted = self._require(memory_id)
         while True:
-            current = self._require(self.get_history(memory_id)[-1].id)
+            history = self.get_history(memory_id)
+            current = history[-1]
+            wanted = next(version for version in history if version.id == memory_id)
             if drafts.same_substance(current, wanted):
                 return current
             try:
@@ -216,7 +217,8 @@ class Engine:
         Raises:
             MemoryNotFoundError: there is no such memory.
         """
-        if not (history := self._store.history(memory_id)):
+        history = self._store.history(memory_id)
+        if not history or _has_expired(history[-1]):
             raise MemoryNotFoundError(memory_id)
         return history
 

@@ -172,7 +172,7 @@ def opened_for_reading(source: DumpFile) -> Iterator[TextIO]:
     if not isinstance(source, str | PathLike):
         yield source
         return
-    with Path(source).open(encoding="utf-8") as file:
+    with Path(source).open(encoding="utf-8-sig") as file:
         yield file
 
 
