@@ -119,8 +119,16 @@ class Resource(_Part):
         return manager if self._self_asynchronous else _Deferred(manager)
 
 
+def _own(name: str) -> Any:
+    """What the wrapped object has under this name, if anything: wrapt's proxies have all names."""
+    return property(lambda proxy: getattr(proxy.__wrapped__, name))
+
+
 class _Deferred(BaseObjectProxy):  # type: ignore[type-arg]
     """A context manager that makes a call when it is entered: in the scope in which it was asked for."""
+
+    __aenter__ = _own("__aenter__")
+    __aexit__ = _own("__aexit__")
 
     def __init__(self, wrapped: Any) -> None:
         super().__init__(wrapped)
@@ -145,6 +153,9 @@ class _Deferring(BaseObjectProxy):  # type: ignore[type-arg]
 
 class ClientProxy(Namespace):
     """A client that remembers."""
+
+    __aenter__ = _own("__aenter__")
+    __aexit__ = _own("__aexit__")
 
     def __init__(self, wrapped: Any, core: ClientCore, *, asynchronous: bool) -> None:
         super().__init__(wrapped, core, SURFACE, asynchronous=asynchronous)
@@ -186,6 +197,9 @@ class ClientProxy(Namespace):
 
 class AsyncClientProxy(ClientProxy):
     """An asynchronous client that remembers."""
+
+    __enter__ = _own("__enter__")
+    __exit__ = _own("__exit__")
 
     async def __aenter__(self) -> Self:
         await self.__wrapped__.__aenter__()
