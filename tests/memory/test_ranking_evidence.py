@@ -35,6 +35,7 @@ def columns_of(texts: list[str], sessions: list[int], rng: np.random.Generator) 
         subjects=np.array([found.subject for found in lexemes], dtype=np.uint32),
         asks=np.array([found.asks for found in lexemes], dtype=np.bool_),
         dated=np.array([found.dated for found in lexemes], dtype=np.bool_),
+        guides=np.zeros(len(texts), dtype=np.bool_),
         sessions=np.array(sessions, dtype=np.int64),
         previous=previous,
         following=following,

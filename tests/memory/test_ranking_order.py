@@ -31,10 +31,12 @@ def evidence(count: int, **arrays: Any) -> CandidateEvidence:
             subject_asked=no,
             tells_when=no,
             asks=no,
+            guides=no,
             sessions=np.full(count, -1),
             importance=np.full(count, 0.5, dtype=np.float32),
             levels=np.zeros(count, dtype=np.int8),
             said=np.zeros(count),
+            among=100,
         ),
         **given_,
     )

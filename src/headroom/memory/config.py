@@ -57,7 +57,7 @@ class MemoryConfig:
     embedder: Any = None
     """An embedder of your own (see `headroom.memory.Embedder`); it takes precedence over the backend."""
     vector_dimension: int | None = None
-    """The length of its vectors. None becomes 384 for the bundled model; for others it is whatever they give."""
+    """The length of its vectors. None becomes 384 for the bundled model; others give what they give."""
     openai_api_key: str | None = field(default=None, repr=False)
     """None takes OPENAI_API_KEY from the environment."""
     openai_base_url: str | None = None
@@ -91,7 +91,7 @@ class MemoryConfig:
     max_content_length: int = 8_000
     """The longest content of one memory, in characters."""
     strict: bool = False
-    """Whether a failure of the memory reaches the caller of a wrapped client (it is logged and counted otherwise)."""
+    """Whether a failure of the memory reaches the caller of a wrapped client; it is only logged otherwise."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "db_path", fspath(self.db_path))
@@ -119,7 +119,7 @@ class MemoryConfig:
             "max_pending",
         ):
             self._check(name, getattr(self, name) >= 1, "at least 1")
-        self._check("vector_dimension", self.vector_dimension is None or self.vector_dimension >= 1, "at least 1")
+        self._check("vector_dimension", (self.vector_dimension or 1) >= 1, "at least 1")
         self._check("embedder_timeout", self.embedder_timeout > 0, "more than 0 seconds")
         for name in ("min_score", "injection_min_score"):
             self._check(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")

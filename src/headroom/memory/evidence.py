@@ -29,6 +29,7 @@ class Query:
     """Unit vector, shape (d,)."""
     terms: Terms
     asks_for_time: bool
+    asks_for_choice: bool
     times: tuple[NamedTime, ...]
     """Those that it names."""
 
@@ -36,7 +37,8 @@ class Query:
     def of(cls, text: str, vector: Floats, now: datetime) -> Self:
         """Read a query's text; "last week" is the one before `now` (timezone-aware)."""
         lexemes = analyse_query(text)
-        return cls(vector, lexemes.terms, lexemes.asks_for_time, named_times(text, now))
+        times = named_times(text, now)
+        return cls(vector, lexemes.terms, lexemes.asks_for_time, lexemes.asks_for_choice, times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Columns:
     subjects: NDArray[np.uint32]
     asks: Flags
     dated: Flags
+    guides: Flags
+    """Whether it is a preference, a decision or an insight."""
     sessions: NDArray[np.int64]
     """Equal for memories of the same session; -1 for those of none."""
     previous: Rows
@@ -106,7 +110,8 @@ def gather(
     # Counted among what is visible: nothing else may be felt in a score, nor how old these columns are.
     postings = [rows[visible[rows]] for rows in map(columns.terms.rows, query.terms.tolist())]
     frequencies = np.array([len(rows) for rows in postings], dtype=np.int64)
-    shares = ranking.term_shares(frequencies, int(np.count_nonzero(visible)))
+    among = int(np.count_nonzero(visible))
+    shares = ranking.term_shares(frequencies, among)
     coverage = np.zeros(size, dtype=np.float32)
     for share, rows in zip(shares, postings, strict=True):
         coverage[rows] += share
@@ -137,10 +142,12 @@ def gather(
         subject_asked=(columns.subjects[rows, np.newaxis] == query.terms).any(axis=1),
         tells_when=columns.dated[rows] & query.asks_for_time,
         asks=columns.asks[rows],
+        guides=columns.guides[rows] & query.asks_for_choice,
         sessions=columns.sessions[rows],
         importance=columns.importance[rows],
         levels=columns.levels[rows],
         said=columns.said[rows],
+        among=among,
     )
 
 

@@ -36,6 +36,12 @@ _ACCENT: Final = re.compile(r"[\u0300-\u036f]")
 _TRAILING_NOTE: Final = re.compile(r"\s*\([^()]*\)\s*$")
 _FILLERS: Final = frozenset(("a", "an", "the", "user"))
 _LONGEST_WORD: Final = 40
+_ASKS_FOR_CHOICE: Final = re.compile(
+    r"\b(?:should (?:i|we)\b|recommend|suggest|advise|propose"
+    r"|(?:what|which|best)\b[^.?!\n]*\b(?:should\b|would suit|to (?:use|choose|pick|take|buy)\b"
+    r"|for (?:me|my|us|our)\b))",
+    re.IGNORECASE,
+)
 _ROW: Final = np.uint64(0xFFFF_FFFF)
 
 
@@ -60,6 +66,8 @@ class QueryLexemes:
     terms: Terms
     asks_for_time: bool
     """Whether it wants to know when."""
+    asks_for_choice: bool
+    """Whether it wants to know what to choose: "which … should I", "recommend", "what … for my …"."""
 
 
 def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
@@ -78,7 +86,11 @@ def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
 
 def analyse_query(text: str) -> QueryLexemes:
     """What a query's text asks for."""
-    return QueryLexemes(terms=_unique(_terms(text)), asks_for_time=asks_for_time(text))
+    return QueryLexemes(
+        terms=_unique(_terms(text)),
+        asks_for_time=asks_for_time(text),
+        asks_for_choice=_ASKS_FOR_CHOICE.search(text) is not None,
+    )
 
 
 def wording(text: str) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ _DTYPES: Final = {
     "subjects": np.uint32,
     "asks": np.bool_,
     "dated": np.bool_,
+    "guides": np.bool_,
     "sessions": np.int64,
     "agents": np.int64,
     "turns": np.int64,
@@ -49,7 +50,13 @@ _DTYPES: Final = {
     "categories": np.int8,
     "said": np.float64,
 }
-_EVIDENCE: Final = ("vectors", "subjects", "asks", "dated", "sessions", "said", "importance", "levels")
+_EVIDENCE: Final = (
+    "vectors", "subjects", "asks", "dated", "guides", "sessions", "said", "importance", "levels",
+)  # fmt: skip
+_GUIDES: Final = [
+    CATEGORIES[category]
+    for category in (MemoryCategory.PREFERENCE, MemoryCategory.DECISION, MemoryCategory.INSIGHT)
+]
 _REMOVED: Final = 1_000
 """How many removed rows a read model may carry along, beyond a quarter of all."""
 
@@ -177,6 +184,7 @@ class Partition:
             "expires_at": _ends(expires_at),
             "categories": [CATEGORIES[MemoryCategory(category)] for category in categories],
         }
+        added["guides"] = np.isin(added["categories"], _GUIDES)
         added["said"] = np.array(added["valid_from"]) / 1e6
         narrowest_first = [added[name] != NONE for name in ("turns", "agents", "sessions")]
         added["levels"] = np.select(narrowest_first, [3, 2, 1], 0)
