@@ -119,7 +119,8 @@ class MemoryConfig:
             "max_pending",
         ):
             self._check(name, getattr(self, name) >= 1, "at least 1")
-        self._check("vector_dimension", (self.vector_dimension or 1) >= 1, "at least 1")
+        if self.vector_dimension is not None:
+            self._check("vector_dimension", self.vector_dimension >= 1, "at least 1")
         self._check("embedder_timeout", self.embedder_timeout > 0, "more than 0 seconds")
         for name in ("min_score", "injection_min_score"):
             self._check(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
