@@ -139,6 +139,23 @@ def test_an_unknown_id_is_named(engine: Engine, call: Callable[[Engine], object]
         call(engine)
 
 
+@pytest.mark.parametrize("call", ["get", "get_history", "rollback", "delete", "supersede"])
+@pytest.mark.parametrize("what", [None, 7, ["an id"], "the memory itself"])
+def test_what_is_no_id_is_refused(engine: Engine, call: str, what: Any) -> None:
+    added = engine.add("Likes tea", "alice")
+    wrong = added if what == "the memory itself" else what
+    more = ["Likes rum"] if call == "supersede" else []
+
+    with pytest.raises(InvalidInputError, match=f"not a {type(wrong).__name__}; e.g. memory.id"):
+        getattr(engine, call)(wrong, *more)
+    assert stored(engine) == [added]
+
+
+def test_a_query_is_a_filter(engine: Engine) -> None:
+    with pytest.raises(InvalidInputError, match=r"MemoryFilter\(user_id='alice'\)"):
+        engine.query("alice")  # type: ignore[arg-type]
+
+
 def test_an_unknown_id_is_not_there_and_cannot_be_deleted(engine: Engine) -> None:
     assert engine.get("nothing") is None
     assert engine.delete("nothing") is False

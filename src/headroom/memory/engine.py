@@ -11,7 +11,13 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from headroom.errors import ClosedError, ConfigurationError, MemoryNotFoundError, MemorySupersededError
+from headroom.errors import (
+    ClosedError,
+    ConfigurationError,
+    InvalidInputError,
+    MemoryNotFoundError,
+    MemorySupersededError,
+)
 from headroom.memory import drafts, recall, transfer
 from headroom.memory.config import MemoryConfig
 from headroom.memory.drafts import NewMemory
@@ -208,7 +214,7 @@ class Engine:
 
     def get(self, memory_id: str) -> Memory | None:
         """The version with this id, current or not; None where there is none, or it has expired."""
-        memory = self._store.get(memory_id)
+        memory = self._store.get(_check_id(memory_id))
         return None if memory is None or _has_expired(memory) else memory
 
     def get_history(self, memory_id: str) -> list[Memory]:
@@ -217,13 +223,15 @@ class Engine:
         Raises:
             MemoryNotFoundError: there is no such memory.
         """
-        history = self._store.history(memory_id)
+        history = self._store.history(_check_id(memory_id))
         if not history or _has_expired(history[-1]):
             raise MemoryNotFoundError(memory_id)
         return history
 
     def query(self, where: MemoryFilter) -> list[Memory]:
         """The memories that meet every condition of `where`, in its order."""
+        if not isinstance(where, MemoryFilter):
+            raise InvalidInputError(f"pass a filter, e.g. MemoryFilter(user_id={where!r})")
         return self._store.query(where, _now())
 
     def count(
@@ -326,7 +334,7 @@ class Engine:
 
     def delete(self, memory_id: str) -> bool:
         """Remove a memory with all its versions; return whether there was one."""
-        return self._store.delete([memory_id]) > 0
+        return self._store.delete([_check_id(memory_id)]) > 0
 
     def clear(
         self,
@@ -421,6 +429,12 @@ class Engine:
         """Fail early: the store would say the same, but only after the embedding."""
         if self._closed:
             raise ClosedError("the memory is closed; open another one")
+
+
+def _check_id(memory_id: str) -> str:
+    if not isinstance(memory_id, str):
+        raise InvalidInputError(f"pass the id of a memory, not a {type(memory_id).__name__}; e.g. memory.id")
+    return memory_id
 
 
 def _now() -> datetime:
