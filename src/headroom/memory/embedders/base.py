@@ -1,5 +1,6 @@
 """What an embedder is, what the built-in ones have in common, and what is made of the vectors they return."""
 
+import math
 from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -12,6 +13,9 @@ from headroom.memory.embedders.per_process import PerProcess
 
 Vectors = NDArray[np.float32]
 """One row per text, shape (n, d)."""
+
+Vector = NDArray[np.float32]
+"""Shape (d,)."""
 
 Resource = TypeVar("Resource")
 
@@ -76,6 +80,7 @@ class Backend(ABC, Generic[Resource]):
         """One vector per text."""
 
 
+@np.errstate(over="ignore")  # what is too large becomes infinite, and is refused
 def unit_rows(vectors: Any, count: int, dimension: int | None, name: str) -> Vectors:
     """What an embedder returned, as rows of length one; a vector of zeros stays one.
 
@@ -90,8 +95,7 @@ def unit_rows(vectors: Any, count: int, dimension: int | None, name: str) -> Vec
         EmbedderMismatchError: The vectors are of another dimension.
     """
     try:
-        with np.errstate(over="ignore"):
-            rows = np.array(vectors, dtype=np.float32)
+        rows: Vectors = np.array(vectors, dtype=np.float32)
     except (TypeError, ValueError):
         raise EmbedderError(f"{name} did not return one vector of numbers for each text") from None
     if rows.ndim != 2 or len(rows) != count or rows.size == 0:  # noqa: PLR2004 - rows and columns
@@ -104,11 +108,12 @@ def unit_rows(vectors: Any, count: int, dimension: int | None, name: str) -> Vec
             f"{name} returned vectors of {given} numbers where {dimension} were expected; "
             f"set vector_dimension={given} if this is the model you mean"
         )
-    with np.errstate(over="ignore"):
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not np.isfinite(lengths).all():
-        raise EmbedderError(f"{name} returned numbers that are not finite")
-    np.divide(rows, lengths, out=rows, where=lengths > 0)
+    for row in rows:
+        length = math.sqrt(row @ row)
+        if not length < math.inf:  # nor is NaN
+            raise EmbedderError(f"{name} returned numbers that are not finite")
+        if length:
+            np.divide(row, length, out=row)
     return rows
 
 

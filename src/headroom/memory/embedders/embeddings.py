@@ -6,11 +6,11 @@ from typing import Any, Final
 import numpy as np
 
 from headroom.errors import EmbedderError, HeadroomError
-from headroom.memory.embedders.base import Backend, Embedder, Vectors, unit_rows
+from headroom.memory.embedders.base import Backend, Embedder, Vector, Vectors, unit_rows
 from headroom.memory.embedders.cores import available_cores
 from headroom.memory.embedders.gate import Gate
 from headroom.memory.embedders.per_process import PerProcess
-from headroom.memory.embedders.query_cache import QueryCache, Vector
+from headroom.memory.embedders.query_cache import QueryCache
 
 _USUAL_BATCH: Final = 32
 

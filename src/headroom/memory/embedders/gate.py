@@ -1,8 +1,6 @@
 """A gate that lets few in at once, in the order of their coming."""
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Event, Lock
 
 from headroom.errors import OverloadedError
@@ -20,9 +18,8 @@ class Gate:
         self._waiting: deque[Event] = deque()
         self._lock = Lock()
 
-    @contextmanager
-    def entered(self, *, returning: bool = False) -> Iterator[None]:
-        """Hold a slot for the length of the block.
+    def enter(self, *, returning: bool = False) -> None:
+        """Take a slot; whoever enters must `leave`.
 
         Args:
             returning: Whether this continues what was let in before: it waits its turn, but is not sent away.
@@ -30,29 +27,24 @@ class Gate:
         Raises:
             OverloadedError: Too many are waiting already. It is raised at once.
         """
-        turn: Event | None = None
         with self._lock:
             if self._free:
                 self._free -= 1
-            elif returning or len(self._waiting) < self._max_waiting:
-                turn = Event()
-                self._waiting.append(turn)
-            else:
+                return
+            if not returning and len(self._waiting) >= self._max_waiting:
                 raise OverloadedError(
                     f"{self._max_waiting} requests are waiting for the embedder already; "
                     "try again later, or raise max_pending"
                 )
-        if turn:
-            self._wait_for(turn)
-        try:
-            yield
-        finally:
-            self._leave()
+            turn = Event()
+            self._waiting.append(turn)
+        self._wait_for(turn)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Hand the slot over to whoever has waited longest."""
         with self._lock:
             if self._waiting:
-                self._waiting.popleft().set()  # the slot is handed over: nobody can slip in between
+                self._waiting.popleft().set()  # nobody can slip in between
             else:
                 self._free += 1
 
@@ -65,5 +57,5 @@ class Gate:
                 if not handed_over:
                     self._waiting.remove(turn)
             if handed_over:
-                self._leave()
+                self.leave()
             raise

@@ -4,14 +4,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Lock
 
-import numpy as np
 from cachetools import LRUCache
-from numpy.typing import NDArray
 
 from headroom.errors import EmbedderError
-
-Vector = NDArray[np.float32]
-"""Shape (d,)."""
+from headroom.memory.embedders.base import Vector
 
 
 class QueryCache:
