@@ -122,7 +122,9 @@ def fingerprint(memory: Memory) -> int:
     parts = (memory.user_id, memory.session_id, memory.agent_id, memory.turn_id)
     # Identifiers are printable, so the separator is in none of them.
     text = "\0".join([part or "" for part in parts] + [normalised(memory.content)])
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
+    return int.from_bytes(
+        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little", signed=True
+    )
 
 
 def find_user(connection: sqlite3.Connection, user_id: str) -> int | None:
