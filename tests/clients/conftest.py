@@ -33,7 +33,10 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def connect(engine: Engine, serve: Callable[..., ScriptedServer]) -> Iterator[Callable[..., Any]]:
+def connect(
+    engine: Engine,
+    serve: Callable[..., ScriptedServer],  # noqa: ARG001 - clients are closed before their server
+) -> Iterator[Callable[..., Any]]:
     """Make a client of OpenAI's for a server, wrapped for alice unless told otherwise; strict."""
     with ExitStack() as stack:
 
