@@ -142,6 +142,10 @@ def with_memory(
     asynchronous = _is_asynchronous(client)
     if memory is not None and (config is not None or db_path is not None):
         raise ConfigurationError("pass either a memory, or the config or db_path to open one")
+    if not isinstance(memory, Engine | HierarchicalMemory | None):
+        raise ConfigurationError(
+            f"memory must be an Engine or a HierarchicalMemory, not {type(memory).__name__}"
+        )
     if db_path is not None:
         config = MemoryConfig(db_path=db_path) if config is None else replace(config, db_path=db_path)
     options = ExchangeOptions(
