@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from conftest import WordEmbedder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from word_embedder import WordEmbedder
 
 from headroom.errors import InvalidInputError
 from headroom.memory import (

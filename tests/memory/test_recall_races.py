@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from conftest import WordEmbedder
+from word_embedder import WordEmbedder
 
 from headroom.memory import Engine, Memory, MemoryConfig
 from headroom.memory.stores.sqlite import SqliteStore

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 
 import pytest
-from conftest import WordEmbedder
+from word_embedder import WordEmbedder
 
 from headroom.errors import EmbedderError, EmbedderMismatchError
 from headroom.memory import Engine, Memory, MemoryFilter

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from conftest import WordEmbedder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from word_embedder import WordEmbedder
 
 from headroom.memory import Engine, Memory, MemoryConfig, MemoryFilter
 from headroom.scope import Scope

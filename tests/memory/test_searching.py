@@ -35,6 +35,14 @@ def test_at_most_top_k_are_found(engine: Engine, open_engine: Callable[..., Engi
     assert len(open_engine(top_k=4).search("tea", "alice")) == 4
 
 
+def test_as_many_as_are_wanted_are_found_if_there_are_as_many(engine: Engine) -> None:
+    engine.add_many([{"content": f"Likes tea number {number}", "user_id": "alice"} for number in range(300)])
+
+    found = engine.search("rum", "alice", top_k=1_000)
+
+    assert len({memory.id for memory in found}) == 300
+
+
 def test_nothing_below_the_minimum_score_is_found(engine: Engine, open_engine: Callable[..., Engine]) -> None:
     engine.add("Likes tea in the morning", "alice")
     (found,) = engine.search("tea at noon", "alice", min_score=0)

@@ -327,6 +327,7 @@ class Engine:
             categories=wanted,
             all_sessions=all_sessions,
             as_of=then,
+            top_k=count,
         )
         return recall.recall(self._store, request, top_k=count, min_score=threshold)
 

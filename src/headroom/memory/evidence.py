@@ -18,7 +18,7 @@ from headroom.memory.ranking import WINDOW, CandidateEvidence, Flags, Floats, Ro
 from headroom.memory.timewords import NamedTime, named_times
 
 SEEDS: Final = 64
-"""How many rows each of the two searches brings. Four times as many bring 0.2 points of recall@10."""
+"""How many rows each of the two searches usually brings. Four times as many bring 0.2 points of recall@10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,11 @@ def kinship(vectors: Floats, previous: Rows, start: int = 0) -> Floats:
 
 
 def gather(
-    query: Query, columns: Columns, visible: Flags | None = None, nearest: Rows | None = None
+    query: Query,
+    columns: Columns,
+    visible: Flags | None = None,
+    nearest: Rows | None = None,
+    seeds: int = SEEDS,
 ) -> tuple[Rows, CandidateEvidence]:
     """The rows worth ranking, ascending, and the evidence for each.
 
@@ -104,6 +108,7 @@ def gather(
         columns: The user's memories.
         visible: Which of them may be found, shape (n,); None means all. The others are no evidence either.
         nearest: Rows that an index found to be near the query's vector; None compares with all.
+        seeds: How many rows each of the two searches brings.
     """
     size = len(columns.said)
     visible = np.ones(size, dtype=np.bool_) if visible is None else visible
@@ -122,9 +127,9 @@ def gather(
         # Not `@`: for that, BLAS waits for all its threads, and where other work holds a core (a web worker's
         # neighbours, say) 10,000 rows take 8 ms instead of 0.5.
         cosines = np.vecdot(columns.vectors, query.vector)
-        nearest = _best(cosines, visible)
+        nearest = _best(cosines, visible, seeds)
     wanted = coverage + np.float32(0.5) * then
-    worded = _best(wanted, visible & (wanted > 0))
+    worded = _best(wanted, visible & (wanted > 0), seeds)
     rows = _with_neighbours(np.concatenate((nearest, worded)), columns, visible)
 
     windows = _windows(rows, columns)
@@ -151,10 +156,10 @@ def gather(
     )
 
 
-def _best(scores: Floats, allowed: Flags) -> Rows:
-    """The rows with the `SEEDS` highest scores among those allowed, in any order."""
+def _best(scores: Floats, allowed: Flags, count: int) -> Rows:
+    """The `count` rows with the highest scores among those allowed, in any order."""
     rows = np.flatnonzero(allowed)
-    return rows if len(rows) <= SEEDS else rows[np.argpartition(scores[rows], -SEEDS)[-SEEDS:]]
+    return rows if len(rows) <= count else rows[np.argpartition(scores[rows], -count)[-count:]]
 
 
 def _said_then(query: Query, columns: Columns, visible: Flags) -> Floats:

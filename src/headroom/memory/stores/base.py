@@ -45,6 +45,8 @@ class RecallRequest:
     """Also what the user's other sessions, their agents and turns included, kept to themselves."""
     as_of: datetime | None = None
     """What was true then, rather than now; what has expired by now is not found either way."""
+    top_k: int = 1
+    """How many are wanted: no fewer are candidates, if there are as many."""
 
 
 @dataclass(frozen=True, slots=True)
