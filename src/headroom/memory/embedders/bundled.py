@@ -25,7 +25,7 @@ _TOKENS: Final = 256
 """What the model was trained to read; the rest of a text is left out, as sentence-transformers does."""
 
 _CHARACTERS: Final = 10_000
-"""More than 256 tokens of any language; the tokenizer, which reads a text whole, is spared the rest."""
+"""More than 256 tokens of any ordinary text; the tokenizer, which reads a text whole, is spared the rest."""
 
 
 class BundledEmbedder(Backend["_Model"]):
@@ -58,8 +58,8 @@ class _Model:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(_TOKENS)
         options = onnxruntime.SessionOptions()
-        # One thread for each text, and as many texts at once as there are cores: with two cores 2.6 times the
-        # throughput of both on one text at a time, and a sentence alone takes no longer.
+        # One thread for each text, and several texts at once: with two cores 2.6 times the throughput of both
+        # on one text at a time, and a sentence alone takes no longer.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         self._session: InferenceSession = onnxruntime.InferenceSession(
