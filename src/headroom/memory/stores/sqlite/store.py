@@ -197,8 +197,8 @@ class SqliteStore:
 
     def size(self) -> int:
         """See `MemoryStore.size`; the write-ahead log counts."""
-        files = (Path(self._pool.path + suffix) for suffix in ("", "-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        with self._pool.connection():
+            return sum(Path(self._pool.path + suffix).stat().st_size for suffix in ("", "-wal"))
 
     def vacuum(self, now: datetime) -> int:
         """See `MemoryStore.vacuum`."""

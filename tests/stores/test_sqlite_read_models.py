@@ -1,0 +1,216 @@
+"""Read models: grown in place, bounded in RAM, and never more than a cache."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from store_material import NOW, SECOND, add, memory, open_sqlite, recalled, request, successor, supersede
+
+from headroom.memory import Scope
+from headroom.memory.stores.sqlite import SqliteStore, partition
+from headroom.memory.stores.sqlite.growing import GrowingArray
+from headroom.memory.stores.sqlite.partition import Partition
+from headroom.memory.stores.sqlite.read_model import ReadModel
+
+Open = Callable[..., SqliteStore]
+
+
+def model_of(store: SqliteStore, user_id: str = "alice") -> ReadModel:
+    recalled(store, scope=user_id)
+    return store._partitions._cache[user_id].model
+
+
+def cached(store: SqliteStore) -> list[str]:
+    return list(store._partitions._cache)
+
+
+def statements_of(store: SqliteStore) -> list[str]:
+    """Records what the store asks its database for from now on."""
+    asked: list[str] = []
+    with store._pool.connection() as connection:
+        connection.set_trace_callback(asked.append)
+    return asked
+
+
+def test_an_added_memory_does_not_move_the_others(open_file: Open) -> None:
+    store = open_file()
+    add(store, *(memory(f"Number {number}") for number in range(100)))
+    before = model_of(store)
+
+    for number in range(100, 110):
+        add(store, memory(f"Number {number}"))
+        after = model_of(store)
+        assert len(after.keys) == number + 1
+        assert np.shares_memory(after.columns.vectors, before.columns.vectors)
+        assert np.shares_memory(after.keys, before.keys)
+
+
+def test_a_model_that_somebody_still_reads_stays_as_it_was(open_file: Open) -> None:
+    store = open_file()
+    old, other = add(store, memory("One"), memory("Two", session_id="s"))
+    before = model_of(store)
+    wanted = request(scope=Scope("alice", "s"))
+    answer = before.candidates(wanted)
+
+    supersede(store, old, successor(old, "Three"))
+    store.delete([other.id])
+    add(store, memory("Four", session_id="new"))
+    assert recalled(store, scope=Scope("alice", "s")) == ["Three"]
+
+    again = before.candidates(wanted)
+    assert again.keys.tolist() == answer.keys.tolist()
+    assert again.evidence.window_cosine.tolist() == answer.evidence.window_cosine.tolist()
+
+
+def test_nothing_is_read_where_nothing_changed(open_file: Open) -> None:
+    store = open_file()
+    add(store, memory("One"))
+    model = model_of(store)
+    asked = statements_of(store)
+
+    assert model_of(store) is model
+    assert [each for each in asked if "FROM memories" in each and "json_each" not in each] == []
+
+
+def test_what_others_write_costs_no_reading_of_vectors(open_file: Open) -> None:
+    store, other = open_file(), open_file()
+    add(store, memory("One"))
+    before = model_of(store).columns.vectors
+    asked = statements_of(store)
+
+    add(other, memory("Bob's", "bob"))
+
+    assert np.shares_memory(model_of(store).columns.vectors, before)
+    assert not any("FROM embeddings WHERE" in each for each in asked)
+
+
+def test_the_users_of_longest_ago_make_room(open_file: Open) -> None:
+    store = open_file(partition_cache_bytes=60_000)
+    users = [f"user {number}" for number in range(10)]
+    for user in users:
+        add(store, *(memory(f"Number {number}", user) for number in range(60)))
+
+    for user in users:
+        assert len(recalled(store, scope=user)) == 60
+
+    cache = store._partitions._cache
+    assert cache.currsize <= 60_000
+    assert 1 < len(cache) < 10
+    assert cached(store) == users[-len(cache) :]
+
+
+def test_what_grows_beyond_the_bound_drops_others_first(open_file: Open) -> None:
+    store = open_file(partition_cache_bytes=60_000)
+    for user in ("alice", "bob"):
+        add(store, *(memory(f"Number {number}", user) for number in range(60)))
+        recalled(store, scope=user)
+    assert cached(store) == ["alice", "bob"]
+
+    for step in range(8):
+        add(store, *(memory(f"Step {step} {number}") for number in range(50)))
+        recalled(store)
+
+    assert cached(store) == ["alice"]
+
+
+def test_a_user_too_large_for_the_bound_is_served_and_stays_until_another_comes(open_file: Open) -> None:
+    store = open_file(partition_cache_bytes=1)
+    add(store, memory("Alice's"), memory("Bob's", "bob"))
+
+    assert recalled(store) == ["Alice's"]
+    model = store._partitions._cache["alice"].model
+    assert model_of(store) is model
+    assert recalled(store, scope="bob") == ["Bob's"]
+    assert cached(store) == ["bob"]
+    assert recalled(store) == ["Alice's"]
+
+
+def test_a_failure_while_reading_leaves_nothing_half_read(
+    open_file: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_file()
+    add(store, memory("One"))
+    assert recalled(store) == ["One"]
+    add(store, memory("Two"), memory("Three", session_id="s"))
+
+    def no_memory_left(*_: object) -> None:
+        raise MemoryError
+
+    for step in ("_append_terms", "_published", "_apply_changes"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Partition, step, no_memory_left)
+            with pytest.raises(MemoryError):
+                recalled(store)
+        assert recalled(store, scope=Scope("alice", "s")) == ["One", "Two", "Three"]
+        add(store, memory(f"After failing to {step}", id=step))
+        store.delete([step])
+
+
+def test_removed_rows_are_dropped_when_they_are_many(
+    open_file: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition, "_REMOVED", 10)
+    store = open_file()
+    stored = add(store, *(memory(f"Number {number}", session_id="s") for number in range(40)))
+    assert len(model_of(store).keys) == 40
+
+    for count in range(1, 31):
+        store.delete([stored[count].id])
+        here, there = store, open_file()
+        wanted = request("Number 0", Scope("alice", "s"))
+        ours, theirs = (each.candidates(wanted) for each in (here, there))
+        assert ours.keys.tolist() == theirs.keys.tolist()
+        assert ours.evidence.window_cosine == pytest.approx(theirs.evidence.window_cosine, abs=1e-6)
+        assert ours.evidence.window_coverage == pytest.approx(theirs.evidence.window_coverage, abs=1e-6)
+        there.close()
+
+    assert len(model_of(store).keys) < 25
+
+
+def test_a_long_life_of_small_changes_is_like_a_fresh_reading(open_file: Open) -> None:
+    store = open_file()
+    current = []
+    for number in range(200):
+        session: dict[str, Any] = {"session_id": ("s", "t", None)[number % 3]}
+        current.append(add(store, memory(f"Number {number} is fine", at=NOW + number * SECOND, **session))[0])
+        if number % 3 == 2:
+            old = current.pop(number % len(current))
+            current.append(successor(old, f"Number {number} is better", at=NOW + number * SECOND))
+            supersede(store, old, current[-1])
+        if number % 5 == 4:
+            store.delete([current.pop(number % len(current)).id])
+        recalled(store)
+
+    fresh = open_file()
+    for scope in (Scope("alice"), Scope("alice", "s"), Scope("alice", "t")):
+        wanted = request("what number is better", scope)
+        ours, theirs = store.candidates(wanted), fresh.candidates(wanted)
+        assert ours.keys.tolist() == theirs.keys.tolist()
+        for name in ("cosine", "coverage", "window_cosine", "window_coverage", "said_then"):
+            assert getattr(ours.evidence, name) == pytest.approx(getattr(theirs.evidence, name), abs=1e-6)
+
+
+def test_an_array_grows_without_moving_and_changes_in_a_copy() -> None:
+    array = GrowingArray(np.arange(100))
+    before = array.view
+
+    array.extend(np.arange(100, 105))
+    assert np.shares_memory(array.view, before)
+    array.replace(np.array([0, 104]), np.array([-1, -2]))
+
+    assert before.tolist() == list(range(100))
+    assert array.view.tolist() == [-1, *range(1, 104), -2]
+    for number in range(1_000):
+        array.extend(np.array([number]))
+    assert array.view[-1_000:].tolist() == list(range(1_000))
+    assert array.nbytes < 2 * array.view.nbytes + 1_000
+
+
+def test_a_model_without_memories_has_an_answer_too(db_path: Path) -> None:
+    store = open_sqlite(db_path)
+
+    assert recalled(store) == []
+    assert len(model_of(store).keys) == 0
+    store.close()
