@@ -14,9 +14,8 @@ from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from headroom import MemoryConfig, current_scope, with_memory
+from headroom import MemoryConfig, current_scope, turn, with_memory
 from headroom.asgi import MemoryMiddleware, path_parameter
-from headroom.turns import turn
 
 TOKENS = {"alices-token": "alice", "bobs-token": "bob"}  # yours are in a database, and harder to guess
 

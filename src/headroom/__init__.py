@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from headroom.decorators import Arg, remember
     from headroom.exchange import ExchangeTrace
     from headroom.memory import Engine, HierarchicalMemory, Memory, MemoryCategory, MemoryConfig, MemoryFilter
+    from headroom.turns import turn
 
 __all__ = [
     "ANONYMOUS",
@@ -34,6 +35,7 @@ __all__ = [
     "current_memory",
     "current_scope",
     "remember",
+    "turn",
     "with_memory",
 ]
 
@@ -51,6 +53,7 @@ _LAZY = {
     "MemoryFilter": "memory",
     "current_memory": "current",
     "remember": "decorators",
+    "turn": "turns",
     "with_memory": "clients",
 }
 

@@ -14,7 +14,6 @@ from headroom.memory.filters import MemoryFilter, as_level
 from headroom.memory.hierarchical import HierarchicalMemory
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
 from headroom.scope import PARTS, Scope
-from headroom.turns import stored_for_turn
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,7 +80,7 @@ class ScopedMemory:
 
         What is stored for the "turn" goes when the turn ends.
         """
-        memory = self._engine.add(
+        return self._engine.add(
             content,
             **self._parts(level),
             category=category,
@@ -91,9 +90,6 @@ class ScopedMemory:
             expires_at=expires_at,
             valid_from=valid_from,
         )
-        if memory.turn_id is not None:
-            stored_for_turn(memory.turn_id, memory.user_id, self._engine.clear)
-        return memory
 
     def get_all(self, level: ScopeLevel | str = ScopeLevel.USER) -> list[Memory]:
         """All current memories, oldest first."""

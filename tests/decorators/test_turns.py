@@ -2,15 +2,19 @@
 
 import logging
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
+from openai import OpenAI
 
+from headroom import with_memory
 from headroom.current import current_memory, using
 from headroom.decorators import remember
-from headroom.memory import Engine, HierarchicalMemory
+from headroom.memory import Engine, HierarchicalMemory, MemoryConfig
 from headroom.scope import Scope, current_scope, entered
+from headroom.testing import ScriptedServer, remembering
 from headroom.turns import turn
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +48,34 @@ def test_each_call_is_a_turn_and_its_memories_go_with_it(engine: Engine) -> None
     decorated = remember(turn=True)(note)
     assert decorated() != decorated()
     assert left(engine) == ["Prefers Python"]
+
+
+def test_what_is_stored_for_the_turn_by_its_id_goes_with_it_whoever_stores_it(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with Engine(MemoryConfig(db_path=tmp_path / "another.db")) as another, turn() as scope:
+        for memory in (engine, another):
+            memory.add("Is looking at line 7", "alice", turn_id=scope.turn_id)
+            memory.add_many([{"content": "Is looking at line 8", "user_id": "bob", "turn_id": scope.turn_id}])
+            memory.add("Was looking at line 9", "alice", turn_id="a turn of another process")
+    with Engine(MemoryConfig(db_path=tmp_path / "another.db")) as another:
+        for memory in (engine, another):
+            assert (memory.count("alice"), memory.count("bob")) == (1, 0)
+
+
+def test_a_wrapped_client_may_note_for_the_turn_alone(engine: Engine) -> None:
+    with ScriptedServer(remembering) as server:
+        client = with_memory(OpenAI(base_url=server.base_url, api_key="any"), default_level="turn")
+
+        @remember(turn=True)
+        def ask() -> int:
+            client.chat.completions.create(
+                model="gpt-4o", messages=[{"role": "user", "content": "I prefer Python for backend work."}]
+            )
+            return engine.count("alice", turn_id=current_scope().turn_id)
+
+        assert ask() == 1
+    assert engine.count("alice") == 0
 
 
 def test_a_turn_that_fails_ends_too(engine: Engine) -> None:
@@ -119,6 +151,15 @@ async def test_a_turn_can_be_awaited() -> None:
         assert current_scope() == scope == Scope("alice", "s", None, scope.turn_id)
         assert len(await current_memory().get_all()) == 1
     assert await current_memory().get_all() == []
+
+
+async def test_a_turn_for_which_nothing_is_stored_does_not_touch_the_database(engine: Engine) -> None:
+    @remember(turn=True)
+    async def run() -> None:
+        assert current_scope().turn_id is not None
+
+    engine.close()
+    await run()
 
 
 def test_an_end_that_cannot_be_cleared_up_is_reported_and_does_no_other_harm(

@@ -120,6 +120,16 @@ async def test_the_server_is_told_of_the_end_only_when_the_memory_is_closed(conf
 
 
 @pytest.mark.anyio
+async def test_without_a_memory_the_life_of_the_application_is_its_own() -> None:
+    async def app(_connection: Connection, receive: Receive, send: Send) -> None:
+        for event in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{event}.complete"})
+
+    assert await live(MemoryMiddleware(app)) == await live(app)
+
+
+@pytest.mark.anyio
 async def test_an_application_without_a_lifespan_keeps_the_memory_while_it_serves(
     config: MemoryConfig,
 ) -> None:

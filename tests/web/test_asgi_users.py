@@ -1,12 +1,14 @@
 """Who is asking: the resolvers of the ASGI middleware."""
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import anyio
 import pytest
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
-from scope_apps import tell_scope, told
+from scope_apps import tell_scope, telling_app, told
 from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser, SimpleUser
 from starlette.middleware import Middleware
@@ -16,6 +18,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.types import Message
 
 from headroom.asgi import (
     FromClient,
@@ -26,7 +29,7 @@ from headroom.asgi import (
     signed_cookie,
     trusted_header,
 )
-from headroom.errors import ConfigurationError, InvalidScopeError
+from headroom.errors import ConfigurationError, InvalidScopeError, MissingDependencyError
 from headroom.scope import ANONYMOUS, Scope, bind
 
 Connect: TypeAlias = Callable[..., TestClient]
@@ -77,6 +80,14 @@ def test_by_default_it_is_the_identity_of_the_authenticated_user(connect: Connec
     client = connect(logged_in_app(Member))
     assert told(client.get("/", headers={"x-login": "alice"}).json()) == Scope("member 5")
     assert told(client.get("/").json()) == ANONYMOUS
+
+
+def test_of_middlewares_that_are_added_the_last_one_runs_first(
+    connect: Connect, scope_app: Starlette
+) -> None:
+    scope_app.add_middleware(MemoryMiddleware)
+    scope_app.add_middleware(AuthenticationMiddleware, backend=Login(SimpleUser))
+    assert told(connect(scope_app).get("/", headers={"x-login": "alice"}).json()) == Scope("alice")
 
 
 def test_starlettes_own_simple_user_is_its_username(connect: Connect) -> None:
@@ -372,3 +383,22 @@ def test_a_bad_path_is_a_400_and_the_websocket_is_refused(connect: Connect, scop
     with pytest.raises(WebSocketDenialResponse) as refusal, client.websocket_connect("/threads/%00"):
         pass
     assert refusal.value.status_code == 400
+
+
+@pytest.mark.anyio
+async def test_a_websocket_is_closed_where_the_server_cannot_send_a_400() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    connection = {"type": "websocket", "path": "/threads/\x00", "headers": []}
+    app = MemoryMiddleware(telling_app(), user=alice, session=path_parameter("/threads/{id}"))
+    await app(connection, anyio.sleep_forever, send)
+    assert [(message["type"], message["code"]) for message in sent] == [("websocket.close", 1008)]
+
+
+def test_signed_cookies_without_itsdangerous_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "itsdangerous", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "headroom-memory\[web\]"'):
+        signed_cookie("who", "key")

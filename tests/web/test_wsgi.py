@@ -222,6 +222,14 @@ def test_a_list_passes_through_so_that_the_server_knows_its_length(app: Any) -> 
     assert body == [b"hello"]
 
 
+def test_a_body_may_be_any_iterator() -> None:
+    def app(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", HEADERS)
+        return map(str.encode, ["a", "b"])
+
+    assert ask(MemoryMiddleware(app), REMOTE_USER="alice").body == b"ab"
+
+
 def test_the_old_write_function_works(told: Told) -> None:
     def app(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         write = start_response("200 OK", HEADERS)

@@ -28,6 +28,7 @@ from headroom.memory.stores.base import RecallRequest, Vectors
 from headroom.memory.stores.sqlite.store import SqliteStore
 from headroom.memory.transfer import DumpFile
 from headroom.scope import Scope, check_identifier
+from headroom.turns import stored_for_turn
 
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are in all."""
@@ -102,7 +103,8 @@ class Engine:
             user_id: Whose memory it is.
             session_id: The only session that sees it, if any.
             agent_id: The only agent that sees it, if any.
-            turn_id: The only turn that sees it, if any; it then expires after an hour, or at `expires_at`.
+            turn_id: The only turn that sees it, if any; it goes with the turn, or at `expires_at`, or
+                after an hour.
             category: A `MemoryCategory` or its name.
             importance: From 0 (trivial) to 1 (vital).
             metadata: The application's own JSON-compatible data.
@@ -128,7 +130,7 @@ class Engine:
             now=_now(),
             max_content_length=self.config.max_content_length,
         )
-        return self._store.add([memory], self._embed([memory.content]))[0]
+        return self._add([memory])[0]
 
     def add_many(self, items: Iterable[NewMemory]) -> list[Memory]:
         """Store many memories at once, each given as a mapping of `add`'s arguments: all of them, or none.
@@ -140,11 +142,7 @@ class Engine:
             InvalidInputError: an item cannot be stored; the message gives its place (from 0).
         """
         memories = drafts.new_memories(items, now=_now(), max_content_length=self.config.max_content_length)
-        return (
-            self._store.add(memories, self._embed([memory.content for memory in memories]))
-            if memories
-            else []
-        )
+        return self._add(memories) if memories else []
 
     def supersede(
         self,
@@ -412,6 +410,13 @@ class Engine:
             if progress is not None:
                 progress(done, max(done, total))
         return done
+
+    def _add(self, memories: Sequence[Memory]) -> list[Memory]:
+        stored = self._store.add(memories, self._embed([memory.content for memory in memories]))
+        for memory in stored:
+            if memory.turn_id is not None:
+                stored_for_turn(memory.turn_id, memory.user_id, self.clear)
+        return stored
 
     def _require(self, memory_id: str) -> Memory:
         if (memory := self.get(memory_id)) is None:
