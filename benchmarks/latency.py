@@ -1,6 +1,6 @@
 """The specification's table of latencies, as measured: what remembering adds to a call.
 
-    python benchmarks/latency.py [--others 1000000] [--quick]
+    python benchmarks/latency.py [--others 100000 1000000] [--quick]
 
 One user has 100, 1,000 or 10,000 memories, among 100,000 of other users (and, to compare, among none). The
 user's memories are embedded by the bundled model; the vectors of the others are random, since their number is
@@ -11,10 +11,12 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 from measuring import RESULTS, Timing, machine, progress_bar, timed
 from rich.console import Console
@@ -38,6 +40,20 @@ BLOCK = (
 """What a model typically appends when it has learned two things."""
 
 
+@dataclass
+class Samples:
+    """Seconds that single calls took."""
+
+    embed: list[float] = field(default_factory=list)
+    inject: list[float] = field(default_factory=list)
+    """A question asked for the first time: embedding, recall, and the text for the prompt."""
+    recall: list[float] = field(default_factory=list)
+    """The same question again: its vector is cached."""
+    store: list[float] = field(default_factory=list)
+    write: list[float] = field(default_factory=list)
+    """Storing with an embedder that costs nothing."""
+
+
 @dataclass(frozen=True)
 class Row:
     """What was measured with so many memories of the user and of others."""
@@ -45,11 +61,20 @@ class Row:
     memories: int
     others: int
     inject: Timing
-    inject_embedding_share: float
     recall: Timing
     store: Timing
-    store_embedding_share: float
     write: Timing
+    embed: Timing
+
+    @classmethod
+    def of(cls, memories: int, others: int, samples: Samples) -> "Row":
+        """Sum samples up."""
+        timings = {name: Timing.of(seconds) for name, seconds in asdict(samples).items()}
+        return cls(memories, others, **timings)
+
+    def share(self, operation: Timing) -> str:
+        """How much of the operation is the embedding."""
+        return f"{min(1.0, self.embed.p50 / operation.p50):.0%}"
 
 
 def fill(path: Path, vectors: PreparedVectors, sizes: list[int], others: int, progress: Progress) -> None:
@@ -73,77 +98,67 @@ def fill(path: Path, vectors: PreparedVectors, sizes: list[int], others: int, pr
             progress.advance(task, len(batch))
 
 
-def measure(path: Path, vectors: PreparedVectors, size: int, others: int, repeats: int) -> Row:
-    """Ask and tell the user with `size` memories `repeats` times."""
+def measure(paths: dict[int, Path], vectors: PreparedVectors, size: int, repeats: int) -> list[Row]:
+    """Ask and tell the user with `size` memories `repeats` times, among each crowd in turn."""
     user = f"user with {size}"
-    embedding, injecting, recalling, storing, embedding_new, writing = ([] for _ in range(6))
-    config = MemoryConfig(db_path=path)
-    embedder = create_embedder(config)
-    with Engine(config) as engine:
+    samples = {crowd: Samples() for crowd in paths}
+    with ExitStack() as stack:
+        embedder = stack.enter_context(closing(create_embedder(MemoryConfig())))
 
-        def ask(question: str) -> None:
-            found = engine.search(question, user, min_score=config.injection_min_score)
-            inject(found, config.injection_token_budget)
+        def opened(**settings: Any) -> dict[int, Engine]:
+            configs = {crowd: MemoryConfig(db_path=path, **settings) for crowd, path in paths.items()}
+            return {crowd: stack.enter_context(Engine(config)) for crowd, config in configs.items()}
 
-        ask("Which model, and which memories, are loaded first?")
-        embedder.embed(["So is this one."])
+        def ask(engine: Engine, question: str) -> None:
+            found = engine.search(question, user, min_score=engine.config.injection_min_score)
+            inject(found, engine.config.injection_token_budget)
+
+        engines, writers = opened(), opened(embedder=vectors)
+        for engine in engines.values():
+            ask(engine, "Which model, and which memories, are loaded first?")
         for number, question in enumerate(questions()[:repeats]):
             new = f"Noted {number} times that {question.lower()}"
-            embedding.append(timed(lambda: embedder.embed([question])))  # noqa: B023 - called at once
-            injecting.append(timed(lambda: ask(question)))  # noqa: B023
-            recalling.append(timed(lambda: engine.search(question, user)))  # noqa: B023 - its vector is cached now
-            embedding_new.append(timed(lambda: embedder.embed([new])))  # noqa: B023
-            storing.append(timed(lambda: engine.add(new, user)))  # noqa: B023
-    embedder.close()
-    with Engine(MemoryConfig(db_path=path, embedder=vectors)) as engine:
-        for number in range(repeats):
-            writing.append(timed(lambda: engine.add(f"Written {number}", user)))  # noqa: B023
-    return Row(
-        size,
-        others,
-        inject=Timing.of(injecting),
-        inject_embedding_share=median(embedding) / median(injecting),
-        recall=Timing.of(recalling),
-        store=Timing.of(storing),
-        store_embedding_share=median(embedding_new) / median(storing),
-        write=Timing.of(writing),
-    )
+            for crowd, engine in engines.items():
+                taken = samples[crowd]
+                taken.embed.append(timed(partial(embedder.embed, [question])))
+                taken.inject.append(timed(partial(ask, engine, question)))
+                taken.recall.append(timed(partial(engine.search, question, user)))
+                taken.store.append(timed(partial(engine.add, new, user)))
+                taken.write.append(timed(partial(writers[crowd].add, f"{new} again", user)))
+    return [Row.of(size, crowd, taken) for crowd, taken in samples.items()]
 
 
 def measure_cache_hit(repeats: int) -> Timing:
     """How long the vector of a question takes that was asked before."""
-    embedder = create_embedder(MemoryConfig())
     asked = questions()[:100]
-    for question in asked:
-        embedder.embed_query(question)
-    hits = [timed(lambda: embedder.embed_query(asked[n % 100])) for n in range(repeats * 10)]  # noqa: B023
-    embedder.close()
-    return Timing.of(hits)
+    with closing(create_embedder(MemoryConfig())) as embedder:
+        for question in asked:
+            embedder.embed_query(question)
+        return Timing.of([timed(partial(embedder.embed_query, asked[n % 100])) for n in range(repeats * 10)])
 
 
 def report(rows: list[Row], cache_hit: Timing, details: dict[str, str]) -> str:
     """The figures as Markdown."""
-    others = max(row.others for row in rows)
+    crowd = min(row.others for row in rows if row.others)
+    crowded = [row for row in rows if row.others == crowd]
+    alone = {row.memories: row.recall.p50 for row in rows if not row.others}
     lines = [
         "# Latency",
         "",
         "Written by `benchmarks/latency.py`. Milliseconds, median (99th percentile).",
         "",
-        f"## The specification's table, among {others:,} memories of other users",
+        f"## The specification's table, among {crowd:,} memories of other users",
         "",
         "| Operation | The user's memories | Measured | Of which embedding | Specification |",
         "|---|---|---|---|---|",
-    ]
-    crowded = [row for row in rows if row.others == others]
-    lines += [
-        f"| Memory injection | {row.memories:,} | {row.inject} | {row.inject_embedding_share:.0%} | < 50 |"
-        for row in crowded
-    ]
-    lines += [
-        f"| Memory storage | {row.memories:,} | {row.store} | {row.store_embedding_share:.0%} | < 10 |"
-        for row in crowded
-    ]
-    lines += [
+        *(
+            f"| Memory injection | {row.memories:,} | {row.inject} | {row.share(row.inject)} | < 50 |"
+            for row in crowded
+        ),
+        *(
+            f"| Memory storage | {row.memories:,} | {row.store} | {row.share(row.store)} | < 10 |"
+            for row in crowded
+        ),
         f"| Cache hit | - | {cache_hit.p50:.4f} ({cache_hit.p99:.4f}) | - | < 1 |",
         f"| Memory extraction | - | +{estimate_tokens(BLOCK)} tokens | - | +50-100 tokens |",
         "",
@@ -151,16 +166,18 @@ def report(rows: list[Row], cache_hit: Timing, details: dict[str, str]) -> str:
         "",
         "## The engine alone, without the embedding",
         "",
-        "| The user's memories | Others' | Recall | Store (synchronous=FULL) |",
-        "|---|---|---|---|",
+        "| The user's memories | Others' | Recall | Relative to no others | Store (synchronous=FULL) |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row.memories:,} | {row.others:,} | {row.recall} | {row.recall.p50 / alone[row.memories]:.2f} "
+            f"| {row.write} |"
+            for row in rows
+        ),
+        "",
+        "## The machine",
+        "",
+        *(f"- {name}: {value}" for name, value in details.items()),
     ]
-    lines += [f"| {row.memories:,} | {row.others:,} | {row.recall} | {row.write} |" for row in rows]
-    lines += ["", f"Recall among {others:,} others, relative to none:"]
-    for row in crowded:
-        alone = next(other for other in rows if other.memories == row.memories and not other.others)
-        lines.append(f"{row.memories:,} memories {row.recall.p50 / alone.recall.p50:.2f} x;")
-    lines[-1] = lines[-1].rstrip(";") + "."
-    lines += ["", "## The machine", "", *(f"- {name}: {value}" for name, value in details.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -169,11 +186,9 @@ def show(rows: list[Row], cache_hit: Timing) -> None:
     table = Table("Operation", "Measured", "Embedding", "Specification", title="Milliseconds: median (p99)")
     for row in rows:
         if row.others:
-            of = f"with {row.memories:,} memories"
-            table.add_row(
-                f"Memory injection {of}", str(row.inject), f"{row.inject_embedding_share:.0%}", "< 50"
-            )
-            table.add_row(f"Memory storage {of}", str(row.store), f"{row.store_embedding_share:.0%}", "< 10")
+            of = f"with {row.memories:,} among {row.others:,}"
+            table.add_row(f"Memory injection {of}", str(row.inject), row.share(row.inject), "< 50")
+            table.add_row(f"Memory storage {of}", str(row.store), row.share(row.store), "< 10")
     table.add_row("Memory extraction", f"+{estimate_tokens(BLOCK)} tokens", "-", "+50-100 tokens")
     table.add_row("Cache hit", f"{cache_hit.p50:.4f} ({cache_hit.p99:.4f})", "-", "< 1")
     Console().print(table)
@@ -185,24 +200,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--others", type=int, default=100_000, help="memories of other users (default: 100,000)"
+        "--others", type=int, nargs="+", default=[100_000], help="memories of other users (default: 100000)"
     )
     parser.add_argument("--quick", action="store_true", help="a small run that writes nothing down")
     options = parser.parse_args()
-    sizes, others, repeats = ([100, 1_000], 2_000, 50) if options.quick else (SIZES, options.others, 500)
+    sizes, others, repeats = ([100, 1_000], [2_000], 50) if options.quick else (SIZES, options.others, 500)
 
     vectors = PreparedVectors()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, progress_bar() as progress:
-        embedder = create_embedder(MemoryConfig())
-        for text in progress.track(statements()[: max(sizes)], description="embedding the user's memories"):
-            vectors.known[text] = embedder.embed([text])[0]
-        embedder.close()
-        for crowd in (0, others):
-            path = Path(folder) / f"{crowd}.db"
+        with closing(create_embedder(MemoryConfig())) as embedder:
+            texts = statements()[: max(sizes)]
+            for text in progress.track(texts, description="embedding the user's memories"):
+                vectors.known[text] = embedder.embed([text])[0]
+        paths = {crowd: Path(folder) / f"{crowd}.db" for crowd in (0, *others)}
+        for crowd, path in paths.items():
             fill(path, vectors, sizes, crowd, progress)
-            todo = progress.track(sizes, description=f"measuring among {crowd:,} others")
-            rows += [measure(path, vectors, size, crowd, repeats) for size in todo]
+        for size in progress.track(sizes, description="measuring"):
+            rows += measure(paths, vectors, size, repeats)
         cache_hit = measure_cache_hit(repeats)
     show(rows, cache_hit)
     if not options.quick:
