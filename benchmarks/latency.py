@@ -169,8 +169,8 @@ def report(rows: list[Row], cache_hit: Timing, details: dict[str, str]) -> str:
         "| The user's memories | Others' | Recall | Relative to no others | Store (synchronous=FULL) |",
         "|---|---|---|---|---|",
         *(
-            f"| {row.memories:,} | {row.others:,} | {row.recall} | {row.recall.p50 / alone[row.memories]:.2f} "
-            f"| {row.write} |"
+            f"| {row.memories:,} | {row.others:,} | {row.recall} "
+            f"| {row.recall.p50 / alone[row.memories]:.2f} | {row.write} |"
             for row in rows
         ),
         "",
