@@ -95,10 +95,9 @@ def _lines(file: TextIO) -> Iterator[str]:
 def _check_header(line: str) -> None:
     try:
         header = json.loads(line)
-        known = header["format"] == FORMAT
-    except (ValueError, TypeError, KeyError, RecursionError):
-        known = False
-    if not known:
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise InvalidInputError(
             f'line 1: expected the header {{"format": "{FORMAT}", "version": {VERSION}}}; '
             "this is no export of memories"
