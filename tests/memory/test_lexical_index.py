@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from headroom.memory.lexical import TermIndex
+from headroom.memory.lexical import TermIndex, Terms
 
 LAST_TERM = 2**32 - 1
 
@@ -16,31 +17,34 @@ memories = st.lists(
 )
 
 
+def arrays(texts: list[list[int]]) -> tuple[NDArray[np.int64], Terms]:
+    counts = np.array([len(text) for text in texts], dtype=np.int64)
+    return counts, np.array([term for text in texts for term in text], dtype=np.uint32)
+
+
 def index_of(texts: list[list[int]]) -> TermIndex:
-    return TermIndex(
-        np.array([len(text) for text in texts], dtype=np.int64),
-        np.array([term for text in texts for term in text], dtype=np.uint32),
-    )
+    return TermIndex(*arrays(texts))
 
 
-@given(memories, memories)
+@given(memories, st.lists(memories, max_size=3))
 def test_it_finds_the_rows_that_say_a_term_however_they_came(
-    first: list[list[int]], later: list[list[int]]
+    first: list[list[int]], later: list[list[list[int]]]
 ) -> None:
     index = index_of(first)
-    for terms in later:
-        index.append(np.array(terms, dtype=np.uint32))
+    for texts in later:
+        index.extend(*arrays(texts))
 
-    assert len(index) == len(first) + len(later)
+    everything = [*first, *(terms for texts in later for terms in texts)]
+    assert len(index) == len(everything)
     for term in (*range(10), 2**31, LAST_TERM):
-        expected = [row for row, terms in enumerate(first + later) if term in terms]
+        expected = [row for row, terms in enumerate(everything) if term in terms]
         assert index.rows(term).tolist() == expected
 
 
 def test_many_appended_rows_are_found_and_take_eight_bytes_a_term() -> None:
     index = index_of([])
     for row in range(3_000):
-        index.append(np.array([7, 100 + row % 50], dtype=np.uint32))
+        index.extend(*arrays([[7, 100 + row % 50]]))
 
     assert index.rows(7).tolist() == list(range(3_000))
     assert index.rows(149).tolist() == list(range(49, 3_000, 50))
@@ -50,7 +54,7 @@ def test_many_appended_rows_are_found_and_take_eight_bytes_a_term() -> None:
 def test_a_copy_does_not_see_what_is_appended_later() -> None:
     index = index_of([[1], [2]])
     earlier = copy.copy(index)
-    index.append(np.array([1], dtype=np.uint32))
+    index.extend(*arrays([[1]]))
 
     assert earlier.rows(1).tolist() == [0]
     assert len(earlier) == 2

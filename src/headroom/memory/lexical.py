@@ -138,15 +138,10 @@ class TermIndex:
     """
 
     def __init__(self, counts: NDArray[np.integer], terms: Terms) -> None:
-        """Index many memories at once.
-
-        Args:
-            counts: How many terms each of them has, shape (n,).
-            terms: The terms of all of them, one memory after the other, shape (sum of counts,).
-        """
-        self._size = len(counts)
-        self._settled = np.sort(_occurrences(terms, np.repeat(np.arange(self._size), counts)))
-        self._recent = self._settled[:0]
+        """Index memories; for the arguments see `extend`."""
+        self._size = 0
+        self._settled = self._recent = np.empty(0, dtype=np.uint64)
+        self.extend(counts, terms)
 
     def __len__(self) -> int:
         return self._size
@@ -156,10 +151,16 @@ class TermIndex:
         """How many bytes the index takes."""
         return self._settled.nbytes + self._recent.nbytes
 
-    def append(self, terms: Terms) -> None:
-        """Add one memory as the next row."""
-        self._recent = _merged(self._recent, np.sort(_occurrences(terms, np.full(len(terms), self._size))))
-        self._size += 1
+    def extend(self, counts: NDArray[np.integer], terms: Terms) -> None:
+        """Add memories as the next rows.
+
+        Args:
+            counts: How many terms each of them has, shape (n,).
+            terms: The terms of all of them, one memory after the other, shape (sum of counts,).
+        """
+        rows = np.repeat(np.arange(self._size, self._size + len(counts)), counts)
+        self._recent = _merged(self._recent, np.sort(_occurrences(terms, rows)))
+        self._size += len(counts)
         if len(self._recent) > 4_096 + len(self._settled) // 16:
             self._settled = _merged(self._settled, self._recent)
             self._recent = self._settled[:0]

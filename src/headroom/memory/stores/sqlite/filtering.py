@@ -2,11 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from headroom.errors import InvalidInputError
 from headroom.memory.filters import MemoryFilter, MemoryOrder
 from headroom.memory.model import ScopeLevel
 from headroom.memory.stores.sqlite.rows import microseconds
@@ -86,7 +85,7 @@ def _kind(where: MemoryFilter) -> Iterator[Clause]:
         names = json.dumps([name.casefold() for name in where.entities])
         yield f"EXISTS (SELECT 1 FROM json_each(entities) WHERE casefold(value) IN {_LISTED})", (names,)
     if where.metadata:
-        yield "contains_items(metadata, ?)", (_json(where.metadata),)
+        yield "contains_items(metadata, ?)", (json.dumps(dict(where.metadata)),)
 
 
 def _text(where: MemoryFilter, user: int) -> Iterator[Clause]:
@@ -99,13 +98,6 @@ def _text(where: MemoryFilter, user: int) -> Iterator[Clause]:
             "key IN (SELECT rowid FROM memory_text WHERE memory_text MATCH ? AND rowid BETWEEN ? AND ?)",
             (quoted, *key_range(user)),
         )
-
-
-def _json(metadata: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(dict(metadata))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"metadata to filter by is not JSON-compatible: {error}") from error
 
 
 def _contains_items(metadata: str | None, wanted: str) -> bool:

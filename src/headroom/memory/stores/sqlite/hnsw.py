@@ -6,13 +6,14 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from headroom.memory.evidence import SEEDS
 from headroom.memory.ranking import Flags, Floats, Rows
 from headroom.memory.stores.sqlite.growing import GrowingArray
 from headroom.memory.stores.sqlite.vector_index import Keys
 
 _FEW: Final = 5_000
 """Up to how many visible rows comparing the query with each is about as fast as the graph."""
+_MANY: Final = 1_000
+"""From how many named rows on the graph loses."""
 _ADDED: Final = 4
 """How many vectors are added at a time: a recall may have to wait for them, about 1 ms."""
 _COMPARED: Final = 100
@@ -79,26 +80,28 @@ class HnswIndex:
         """Whether so much was removed that a new one is better."""
         return self._removed > _REMOVED + len(self) // 4
 
-    def nearest(self, query: Floats, keys: Keys, vectors: Floats, visible: Flags) -> Rows | None:
+    def nearest(self, query: Floats, keys: Keys, vectors: Floats, visible: Flags, count: int) -> Rows | None:
         """See `VectorIndex`."""
-        count = int(np.count_nonzero(visible))
-        if count <= _FEW:
-            return _nearest_of(np.flatnonzero(visible), query, vectors)
+        seen = int(np.count_nonzero(visible))
+        if seen <= _FEW:
+            return _nearest_of(np.flatnonzero(visible), query, vectors, count)
+        # Invisible rows take places among those that the graph names: so many more are asked for.
+        wanted = count * -(-len(keys) // seen)
+        if wanted > _MANY:
+            return None
         newest = int(np.searchsorted(keys, self.last, side="right"))
         try:
             with self._lock:
-                # Invisible rows take places among those named: so many more are asked for.
-                wanted = min(SEEDS * -(-len(keys) // count), len(self))
-                labels, _ = self._graph.knn_query(query, k=wanted, num_threads=1)
+                labels, _ = self._graph.knn_query(query, k=min(wanted, len(self)), num_threads=1)
         except RuntimeError:  # it reaches fewer than that
             return None
         named = labels[0].astype(np.int64)
         rows = np.minimum(np.searchsorted(keys, named), len(keys) - 1)
         rows = rows[(keys[rows] == named) & visible[rows] & (rows < newest)]
-        if len(rows) < min(SEEDS, int(np.count_nonzero(visible[:newest]))):
+        if len(rows) < min(count, int(np.count_nonzero(visible[:newest]))):
             return None  # what is visible lies elsewhere than what is not
         rows = np.concatenate((rows, newest + np.flatnonzero(visible[newest:])))
-        return _nearest_of(rows, query, vectors)
+        return _nearest_of(rows, query, vectors, count)
 
     def agrees(self, keys: Keys, vectors: Floats, present: Flags) -> bool:
         """Whether it has the same vectors of all that is present up to its last key; it may have more."""
@@ -161,8 +164,8 @@ class HnswIndex:
             return self.last, len(self)
 
 
-def _nearest_of(rows: Rows, query: Floats, vectors: Floats) -> Rows:
-    """Of these rows the nearest, as many as are wanted."""
-    if len(rows) <= SEEDS:
+def _nearest_of(rows: Rows, query: Floats, vectors: Floats, count: int) -> Rows:
+    """Of these rows the nearest."""
+    if len(rows) <= count:
         return rows
-    return rows[np.argpartition(np.vecdot(vectors[rows], query), -SEEDS)[-SEEDS:]]
+    return rows[np.argpartition(np.vecdot(vectors[rows], query), -count)[-count:]]

@@ -59,12 +59,11 @@ def compact(pool: ConnectionPool) -> None:
             if connection.total_changes - before < 2:  # noqa: PLR2004 - documented: then there was nothing to do
                 break
         pages = _PAGES
-    while True:
-        with pool.writing() as connection:
-            connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
-            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-        if not free:
-            break
+    with pool.connection() as connection:
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        for _ in range(0, free, _PAGES):
+            # As a script, because `execute` stops at its first row, which is its first page.
+            connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
     with pool.connection() as connection:
         # Where a reader keeps the log in use, the next vacuum, or the last close, truncates it.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

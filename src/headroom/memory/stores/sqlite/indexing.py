@@ -40,7 +40,7 @@ class Indexer:
         self._snapshots = snapshots
         self._config = config
         self._installed = installed
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # garbage collection may close the store within
         self._waiting: deque[Partition] = deque()
         self._worker: threading.Thread | None = None
         self._closed = False
@@ -72,7 +72,7 @@ class Indexer:
             self._closed = True
             self._waiting.clear()
             worker = self._worker
-        if worker is not None:
+        if worker not in (None, threading.current_thread()):
             worker.join()
         for partition in partitions:
             model = partition.model

@@ -3,7 +3,7 @@
 import copy
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -96,16 +96,14 @@ class Partition:
         user = rows.find_user(connection, self.user_id) or 0
         embedder = reembedding.in_use(connection)
         try:
-            if (
-                (user, embedder) != (self._user, self._embedder)
-                or self.revision < horizon
-                or self._is_sparse()
-            ):
+            is_new = (user, embedder) != (self._user, self._embedder)
+            if is_new or self.revision < horizon or self._is_sparse():
                 self._begin(user, embedder)
+                changed = True
             else:
-                self._apply_changes(connection)
-            self._append(connection, path)
-            self.model = self._published()
+                changed = self._apply_changes(connection)
+            if self._append(connection, path) or changed:
+                self.model = self._published()
             self.revision = revision
         except BaseException:
             self.revision = -1
@@ -138,13 +136,13 @@ class Partition:
     def _is_sparse(self) -> bool:
         return self._removed > _REMOVED + len(self._columns["keys"].view) // 4
 
-    def _apply_changes(self, connection: sqlite3.Connection) -> None:
-        """Close what was superseded and hide what was removed."""
+    def _apply_changes(self, connection: sqlite3.Connection) -> bool:
+        """Close what was superseded and hide what was removed; return whether anything was."""
         keys = self._columns["keys"].view
         last = int(keys[-1]) if len(keys) else 0
         changed = connection.execute(_CHANGED, (self._user, self.revision, last)).fetchall()
         if not changed:
-            return
+            return False
         changed_keys, kept, valid_until, expires_at = (
             np.array(values) for values in zip(*changed, strict=True)
         )
@@ -154,20 +152,21 @@ class Partition:
         if len(removed := places[kept == 0]):
             # Without a session, so that its neighbours become each other's.
             self._columns["sessions"].replace(removed, np.full(len(removed), NONE))
-            self._kinship = self._kinship[:, :0]
+            self._kinship = self._kinship[:, : removed.min()]
             self._removed += len(removed)
+        return True
 
-    def _append(self, connection: sqlite3.Connection, path: str) -> None:
-        """Read what was stored since."""
+    def _append(self, connection: sqlite3.Connection, path: str) -> bool:
+        """Read what was stored since; return whether anything was."""
         if not self._user or self._embedder is None:
-            return
+            return False
         low, high = key_range(self._user)
         known = self._columns["keys"].view
         if len(known):
             low = int(known[-1]) + 1
         stored = connection.execute(_STORED, (low, high)).fetchall()
         if not stored:
-            return
+            return False
         packed = b"".join(vector for (vector,) in connection.execute(_VECTORS, (low, high)))
         if len(packed) != len(stored) * self._embedder.dimension * 4:
             raise StorageError(f"{path}: vectors are missing; it is damaged, restore it from a backup")
@@ -190,15 +189,9 @@ class Partition:
         added["levels"] = np.select(narrowest_first, [3, 2, 1], 0)
         for name, column in self._columns.items():
             column.extend(np.asarray(added[name], column.view.dtype))
-        self._append_terms(terms)
-
-    def _append_terms(self, blobs: Sequence[bytes]) -> None:
-        if len(self._terms):
-            for blob in blobs:
-                self._terms.append(np.frombuffer(blob, "<u4"))
-        else:
-            counts = np.array([len(blob) // 4 for blob in blobs])
-            self._terms = TermIndex(counts, np.frombuffer(b"".join(blobs), "<u4"))
+        counts = np.array([len(blob) // 4 for blob in terms])
+        self._terms.extend(counts, np.frombuffer(b"".join(terms), "<u4"))
+        return True
 
     def _numbers(self, names: Iterable[str | None]) -> NDArray[np.int64]:
         known = self._names

@@ -58,9 +58,7 @@ class ReadModel:
         if not len(self.keys):  # no vector has said yet how long they are
             columns = replace(columns, vectors=np.empty((0, len(request.vector)), np.float32))
         seeds = max(evidence.SEEDS, request.top_k)
-        nearest = None  # an index names no more than the usual number
-        if seeds == evidence.SEEDS:
-            nearest = self.index.nearest(request.vector, self.keys, columns.vectors, visible)
+        nearest = self.index.nearest(request.vector, self.keys, columns.vectors, visible, seeds)
         rows, found = evidence.gather(query, columns, visible, nearest, seeds)
         return Candidates(self.keys[rows], found)
 

@@ -119,7 +119,11 @@ def prepare(connection: sqlite3.Connection, path: str, timeout: float) -> None:
         SchemaVersionError: a newer Headroom wrote it.
         StorageError: another application did.
     """
-    version = _check(connection, path)
+    connection.execute("BEGIN")  # one look, since others may be making the same database at this moment
+    try:
+        version = _check(connection, path)
+    finally:
+        connection.rollback()
     if version == 0:
         # Pages that become free can be given back bit by bit, if this is said before there are any.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")

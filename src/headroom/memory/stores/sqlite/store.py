@@ -4,6 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -61,6 +62,7 @@ class SqliteStore:
 
     def supersede(self, memory_id: str, successor: Memory, vector: Vectors) -> Memory:
         """See `MemoryStore.supersede`."""
+        successor = replace(successor, supersedes=memory_id)
         [draft] = writing.drafts([successor], vector[None])
         with self._pool.writing() as connection:
             reembedding.require(connection, self._embedder(vector))

@@ -19,7 +19,7 @@ class VectorIndex(Protocol):
     def nbytes(self) -> int:
         """How many bytes of RAM it takes."""
 
-    def nearest(self, query: Floats, keys: Keys, vectors: Floats, visible: Flags) -> Rows | None:
+    def nearest(self, query: Floats, keys: Keys, vectors: Floats, visible: Flags, count: int) -> Rows | None:
         """The visible rows nearest to a query, or None where comparing it with all of them is best.
 
         Args:
@@ -27,6 +27,7 @@ class VectorIndex(Protocol):
             keys: All rows' keys.
             vectors: All rows' unit vectors, shape (n, d).
             visible: Which rows may be named, shape (n,).
+            count: How many rows are wanted.
         """
 
 
@@ -36,6 +37,13 @@ class ExactIndex:
 
     nbytes: int = 0
 
-    def nearest(self, query: Floats, keys: Keys, vectors: Floats, visible: Flags) -> Rows | None:  # noqa: ARG002
+    def nearest(
+        self,
+        query: Floats,  # noqa: ARG002 - of the interface, all of them
+        keys: Keys,  # noqa: ARG002
+        vectors: Floats,  # noqa: ARG002
+        visible: Flags,  # noqa: ARG002
+        count: int,  # noqa: ARG002
+    ) -> Rows | None:
         """See `VectorIndex`."""
         return None
