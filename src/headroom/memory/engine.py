@@ -295,8 +295,8 @@ class Engine:
     ) -> list[Memory]:
         """The memories that fit the query best, best first, each with its `score`; near-copies once.
 
-        The score says how well a memory fits by itself, and is what `min_score` is compared with. The order also
-        weighs what was said beside it, and when; so a later one may have a higher score.
+        The score says how well a memory fits by itself, and is what `min_score` is compared with. The order
+        also weighs what was said beside it, and when; so a later one may have a higher score.
 
         Args:
             query: Any text. Of a very long one, the last 1,000 characters count.
