@@ -1,6 +1,10 @@
 """`current_memory()`: the memory of whom the running code works for, synchronous or awaited."""
 
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import anyio
@@ -94,6 +98,24 @@ def test_without_a_memory_of_its_own_a_process_shares_one_per_database(tmp_path:
     with bind(user_id="alice"):
         current_memory().add("Prefers Python")
         assert [memory.content for memory in current_memory().get_all()] == ["Prefers Python"]
+
+
+def test_threads_that_open_the_shared_memory_at_once_share_it() -> None:
+    def open_it(_: int) -> HierarchicalMemory:
+        together.wait()
+        return shared_memory()
+
+    together = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(open_it, range(8)))) == 1
+
+
+def test_the_shared_memory_is_closed_with_the_process(tmp_path: Path) -> None:
+    script = "import headroom as h; h.bind(user_id='alice'); h.current_memory().add('Prefers Python')"
+    command = [sys.executable, "-W", "error", "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert shared_memory().engine.count("alice") == 1
 
 
 def test_a_database_that_is_open_with_other_settings_is_refused() -> None:

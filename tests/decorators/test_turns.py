@@ -12,7 +12,7 @@ from openai import OpenAI
 from headroom import with_memory
 from headroom.current import current_memory, using
 from headroom.decorators import remember
-from headroom.memory import Engine, HierarchicalMemory, MemoryConfig
+from headroom.memory import Engine, HierarchicalMemory, MemoryConfig, MemoryFilter
 from headroom.scope import Scope, current_scope, entered
 from headroom.testing import ScriptedServer, remembering
 from headroom.turns import turn
@@ -31,17 +31,25 @@ def note() -> str:
     memory = current_memory()
     memory.add("Prefers Python")
     memory.add("Is looking at line 7", level="turn")
-    assert {memory.content for memory in memory.search("python line")} == {
-        "Prefers Python",
-        "Is looking at line 7",
-    }
+    assert [memory.content for memory in memory.get_all("turn")] == ["Is looking at line 7"]
     turn_id = current_scope().turn_id
     assert turn_id is not None
     return turn_id
 
 
 def left(engine: Engine) -> list[str]:
-    return [memory.content for memory in engine.search("python line", "alice", all_sessions=True)]
+    return [memory.content for memory in engine.query(MemoryFilter(user_id="alice"))]
+
+
+def test_what_is_stored_for_a_turn_is_found_in_it_alone() -> None:
+    with turn():
+        note()
+        assert {memory.content for memory in current_memory().search("python line")} == {
+            "Prefers Python",
+            "Is looking at line 7",
+        }
+        with turn():
+            assert [memory.content for memory in current_memory().search("python line")] == ["Prefers Python"]
 
 
 def test_each_call_is_a_turn_and_its_memories_go_with_it(engine: Engine) -> None:
