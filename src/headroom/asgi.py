@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from anyio import to_thread
 from starlette import status
+from starlette.authentication import BaseUser, SimpleUser
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Send
@@ -58,16 +59,20 @@ def authenticated_user(connection: HTTPConnection[Any]) -> str | None:
         ConfigurationError: the user object has no identity; the message says what to do.
     """
     user = connection.scope.get("user")
-    if user is None or not user.is_authenticated:
-        return None
     try:
-        identity: str = user.identity
+        if user is None or not user.is_authenticated:
+            return None
+        # Before Starlette 1.8, its own SimpleUser had no identity.
+        is_older = isinstance(user, SimpleUser) and type(user).identity is BaseUser.identity
+        identity: str | None = user.username if is_older else user.identity
     except (AttributeError, NotImplementedError):
+        identity = None
+    if identity is None:
         raise ConfigurationError(
             f"{type(user).__name__} has no identity: give the class a property `identity` that returns a "
             "string which is nobody else's and never changes, or name one yourself: "
             "MemoryMiddleware(app, user=lambda connection: str(connection.user.id))"
-        ) from None
+        )
     return identity
 
 

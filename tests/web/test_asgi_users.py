@@ -54,10 +54,25 @@ class Member(SimpleUser):
         return f"member {len(self.username)}"
 
 
-class Nameless(SimpleUser):
-    @property
-    def identity(self) -> str:
-        raise NotImplementedError
+class Older(SimpleUser):
+    """As it was before Starlette 1.8."""
+
+    identity = BaseUser.identity
+
+
+class Nameless(BaseUser):
+    is_authenticated = True
+
+    def __init__(self, _: str) -> None:
+        pass
+
+
+class Unknown(Nameless):
+    identity = None
+
+
+def mapping(name: str) -> Any:
+    return {"name": name}
 
 
 class Numbered(SimpleUser):
@@ -90,8 +105,11 @@ def test_of_middlewares_that_are_added_the_last_one_runs_first(
     assert told(connect(scope_app).get("/", headers={"x-login": "alice"}).json()) == Scope("alice")
 
 
-def test_starlettes_own_simple_user_is_its_username(connect: Connect) -> None:
-    client = connect(logged_in_app(SimpleUser))
+@pytest.mark.parametrize("user", [SimpleUser, Older])
+def test_starlettes_own_simple_user_is_its_username(
+    connect: Connect, user: Callable[[str], BaseUser]
+) -> None:
+    client = connect(logged_in_app(user))
     assert told(client.get("/", headers={"x-login": "alice"}).json()) == Scope("alice")
 
 
@@ -109,6 +127,8 @@ def test_without_any_authentication_every_request_is_anonymous(
             ConfigurationError,
             r"Nameless has no identity: .*MemoryMiddleware\(app, user=lambda connection",
         ),
+        (Unknown, ConfigurationError, "Unknown has no identity"),
+        (mapping, ConfigurationError, "dict has no identity"),
         (Numbered, InvalidScopeError, r"user_id must be a string, not int; pass str\(\.\.\.\)"),
     ],
 )
@@ -136,7 +156,7 @@ def test_an_authentication_that_comes_too_late_is_fine_where_the_application_bin
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def endpoint(request: Request) -> PlainTextResponse:
-        bind(user_id=request.user.identity)
+        bind(user_id=request.user.display_name)
         return PlainTextResponse("hello")
 
     app = Starlette(routes=[Route("/", endpoint)])
