@@ -191,6 +191,30 @@ def test_where_what_is_seen_lies_apart_it_is_still_found(open_file: Open) -> Non
     assert {each.split()[0] for each in nearest(store, "xyz")} == {"Seen"}
 
 
+def test_where_too_many_of_what_is_near_are_hidden_the_visible_are_compared(
+    open_file: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hnsw, "_MANY", 200)
+    store = open_file(**SMALL)
+    mine = fill(store, 150, session_id="mine")
+    add(store, *(memory(f"Theirs {number}", session_id="theirs") for number in range(SIZE - 150)))
+    assert graph_of(store) is not None
+
+    assert agreement(store, texts_of(mine), Scope("alice", "mine")) == 1
+
+
+def test_where_the_graph_falls_apart_nothing_is_missing(open_file: Open) -> None:
+    """hnswlib links only some of the vectors that are all alike."""
+    store = open_file(**SMALL | {"hnsw_m": 2, "hnsw_ef_construction": 20})
+    alike = [memory(f"Alike {number}") for number in range(SIZE)]
+    store.add(alike, np.tile(vector_of("alike"), (SIZE, 1)))
+    assert graph_of(store) is not None
+
+    assert len(nearest(store, "xyz")) == 10
+    other = add(store, memory("Unlike"))[0]
+    assert nearest(store, "Unlike")[0] == other.content
+
+
 def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
@@ -459,6 +483,25 @@ def test_a_snapshot_from_the_future_of_a_restored_backup_is_heeded_only_where_it
     later = open_file(**SMALL)
     assert graph_of(later) is not None
     assert agreement(later, texts_of(memories)) > 0.99
+
+
+def test_a_snapshot_that_lacks_what_a_restored_backup_has_is_built_anew(
+    open_file: Open, db_path: Path, built: list[int]
+) -> None:
+    store = open_file(**SMALL)
+    memories = fill(store, 300)
+    store.close()
+    backup = db_path.read_bytes()
+    store = open_file(**SMALL)
+    store.delete([memories[7].id])
+    assert graph_of(store) is not None
+    store.close()
+    db_path.write_bytes(backup)
+
+    restored = open_file(**SMALL)
+    assert graph_of(restored) is not None
+    assert sum(built) == 299 + 300
+    assert nearest(restored, memories[7].content)[0] == memories[7].content
 
 
 def test_a_snapshot_made_with_other_parameters_is_built_anew(

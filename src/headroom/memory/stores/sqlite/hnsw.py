@@ -10,10 +10,10 @@ from headroom.memory.ranking import Flags, Floats, Rows
 from headroom.memory.stores.sqlite.growing import GrowingArray
 from headroom.memory.stores.sqlite.vector_index import Keys
 
-_FEW: Final = 5_000
+_FEW: Final = 2_000
 """Up to how many visible rows comparing the query with each is about as fast as the graph."""
 _MANY: Final = 1_000
-"""From how many named rows on the graph loses."""
+"""From how many rows to be named on the graph is slower than comparing."""
 _ADDED: Final = 4
 """How many vectors are added at a time: a recall may have to wait for them, about 1 ms."""
 _COMPARED: Final = 100
@@ -83,25 +83,29 @@ class HnswIndex:
     def nearest(self, query: Floats, keys: Keys, vectors: Floats, visible: Flags, count: int) -> Rows | None:
         """See `VectorIndex`."""
         seen = int(np.count_nonzero(visible))
-        if seen <= _FEW:
-            return _nearest_of(np.flatnonzero(visible), query, vectors, count)
         # Invisible rows take places among those that the graph names: so many more are asked for.
-        wanted = count * -(-len(keys) // seen)
-        if wanted > _MANY:
+        named = self._named(query, count * -(-len(keys) // max(seen, 1))) if seen > _FEW else None
+        if named is not None:
+            newest = int(np.searchsorted(keys, self.last, side="right"))
+            rows = np.minimum(np.searchsorted(keys, named), len(keys) - 1)
+            rows = rows[(keys[rows] == named) & visible[rows] & (rows < newest)]
+            if len(rows) >= min(count, int(np.count_nonzero(visible[:newest]))):
+                rows = np.concatenate((rows, newest + np.flatnonzero(visible[newest:])))
+                return _nearest_of(rows, query, vectors, count)
+        # Picking out rows costs about three times as much as comparing the query with them.
+        return _nearest_of(np.flatnonzero(visible), query, vectors, count) if 3 * seen < len(keys) else None
+
+    def _named(self, query: Floats, count: int) -> Keys | None:
+        """The keys that the graph finds nearest; None where that takes long, or it reaches fewer."""
+        if count > _MANY:
             return None
-        newest = int(np.searchsorted(keys, self.last, side="right"))
         try:
             with self._lock:
-                labels, _ = self._graph.knn_query(query, k=min(wanted, len(self)), num_threads=1)
-        except RuntimeError:  # it reaches fewer than that
+                labels, _ = self._graph.knn_query(query, k=min(count, len(self)), num_threads=1)
+        except RuntimeError:
             return None
-        named = labels[0].astype(np.int64)
-        rows = np.minimum(np.searchsorted(keys, named), len(keys) - 1)
-        rows = rows[(keys[rows] == named) & visible[rows] & (rows < newest)]
-        if len(rows) < min(count, int(np.count_nonzero(visible[:newest]))):
-            return None  # what is visible lies elsewhere than what is not
-        rows = np.concatenate((rows, newest + np.flatnonzero(visible[newest:])))
-        return _nearest_of(rows, query, vectors, count)
+        keys: Keys = labels[0].astype(np.int64)
+        return keys
 
     def agrees(self, keys: Keys, vectors: Floats, present: Flags) -> bool:
         """Whether it has the same vectors of all that is present up to its last key; it may have more."""
