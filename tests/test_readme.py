@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
 
@@ -21,7 +22,7 @@ SHELL = [line for language, code in BLOCKS if language == "bash" for line in cod
 
 
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The environment a reader would have: keys set, and an endpoint that answers."""
     monkeypatch.chdir(tmp_path)
     with ScriptedServer(remembering) as server:
@@ -58,7 +59,7 @@ def test_there_are_python_blocks_to_run() -> None:
 
 @pytest.mark.parametrize("line", [line for line in SHELL if "headroom " in line])
 def test_headroom_command_runs(line: str, tmp_path: Path) -> None:
-    command = shlex.split(line.split("&&")[-1], comments=True)
+    command = shlex.split(line.rpartition("&&")[2], comments=True)
     assert command[0] == "headroom"
     done = subprocess.run(
         [sys.executable, "-m", "headroom.cli", *command[1:]],

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, ParamSpec, TypeVar
 
-from headroom.errors import InvalidScopeError, MissingScopeError
+from headroom.errors import InvalidScopeError, MissingScopeError, ScopeConflictError
 
 MAX_IDENTIFIER_LENGTH: Final = 256
 """The longest user, session, agent or turn id, in characters."""
@@ -119,12 +119,13 @@ ANONYMOUS: Final = Scope(anonymous=True)
 class _Cell:
     """The scope that all copies of one context share."""
 
-    __slots__ = ("around", "lock", "parts", "pending", "scope", "shared")
+    __slots__ = ("_scope", "around", "conflict", "lock", "parts", "pending", "shared")
 
     def __init__(
         self, scope: Scope, around: "_Cell | None" = None, parts: Mapping[str, str] | None = None
     ) -> None:
-        self.scope = scope
+        self._scope = scope
+        self.conflict = False
         self.around = around
         self.parts: Mapping[str, str] = parts or {}
         # A binding's cell is seen only in the context that made it, until it is known what the binding is:
@@ -133,6 +134,20 @@ class _Cell:
         self.shared = parts is None
         # Reentrant: garbage collection may drop, and so merge, another binding while this thread holds it.
         self.lock: AbstractContextManager[object] = threading.RLock() if around is None else around.lock
+
+    @property
+    def scope(self) -> Scope:
+        """The scope bound here.
+
+        Raises:
+            ScopeConflictError: two users were bound here.
+        """
+        if self.conflict:
+            raise ScopeConflictError(
+                "two different users were bound in the same request (or with block, or function under "
+                "@remember); where it works for several users, use a block for each: with bind(user_id=...):"
+            )
+        return self._scope
 
     def keep(self) -> bool:
         """Become the cell of a with block, unless this was a plain call; return whether it did."""
@@ -146,8 +161,16 @@ class _Cell:
         """Pass what was bound on to the cell around, unless it is known what this is."""
         with self.lock:
             if self.pending and self.around is not None:
-                self.around.scope = self.around.scope.narrow(**self.parts)
+                self.around.take(self.parts)
             self.pending = False
+
+    def take(self, parts: Mapping[str, str]) -> None:
+        """Have a plain call's parts bound here, where others may rely on what was bound before."""
+        bound = self._scope.user_id
+        if bound is not None and parts.get("user_id", bound) != bound:
+            self.conflict = True
+        else:
+            self._scope = self._scope.narrow(**parts)
 
 
 _current: ContextVar[_Cell | None] = ContextVar("headroom_scope", default=None)
@@ -167,6 +190,9 @@ def current_scope() -> Scope:
     """The scope of the code that is running.
 
     `Scope()` where nothing was bound, `ANONYMOUS` in a request of nobody known.
+
+    Raises:
+        ScopeConflictError: two users were bound in this request.
     """
     cell = _current_cell()
     return Scope() if cell is None else cell.scope
@@ -241,13 +267,16 @@ def bind(
         bind(user_id=user.id)                    # e.g. in a FastAPI dependency
         with bind(agent_id="planner"): ...
 
-    Parts not given are inherited; a different user inherits nothing. See `Scope.narrow`.
+    Parts not given are inherited; a different user inherits nothing. See `Scope.narrow`. A plain call may
+    give a request its user, but not another one than it has: its tasks and threads would work for the wrong one.
+    Whatever asks for the scope of that request then fails; use a with block for the other user.
 
     A plain call takes effect at once in the task or thread that makes it, and in the others as soon as the
     object it returns is dropped: write it as a statement, and do not return or keep that object.
 
     Raises:
         InvalidScopeError: an identifier is not a string, blank, longer than 256 characters, or unprintable.
+        ScopeConflictError: two users were bound in this request.
     """
     given = dict(zip(PARTS, (user_id, session_id, agent_id, turn_id), strict=True))
     parts = {part: value for part, value in given.items() if value is not None}

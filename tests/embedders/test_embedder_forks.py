@@ -110,3 +110,22 @@ def work():
 
 in_child(work)
 """)
+
+
+def test_children_that_used_the_model_end_as_any_process_does() -> None:
+    run("""
+embeddings = create_embedder(MemoryConfig())
+embeddings.embed(["before the fork"])
+children = []
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        threads = [threading.Thread(target=embeddings.embed, args=(["in the child"],)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        sys.exit(0)
+    children.append(child)
+assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+""")

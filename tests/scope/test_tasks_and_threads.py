@@ -12,6 +12,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
+from headroom.errors import ScopeConflictError
 from headroom.scope import ANONYMOUS, Scope, bind, carry, current_scope, entered
 
 pytestmark = pytest.mark.anyio
@@ -158,12 +159,46 @@ def test_a_bare_thread_has_no_scope_and_a_carried_function_takes_its_own_along()
 
 
 def test_a_carried_function_keeps_the_scope_it_was_carried_from() -> None:
-    with entered(ANONYMOUS), ThreadPoolExecutor(4) as executor:
+    with entered(Scope("alice")), ThreadPoolExecutor(4) as executor:
         jobs = {}
-        for user in ("alice", "bob", "carol"):
-            bind(user_id=user)
-            jobs[user] = executor.submit(carry(current_scope))
-        assert {user: job.result().user_id for user, job in jobs.items()} == {user: user for user in jobs}
+        for session in ("morning", "noon", "evening"):
+            bind(session_id=session)
+            jobs[session] = executor.submit(carry(current_scope))
+        found = {session: job.result().session_id for session, job in jobs.items()}
+        assert found == {session: session for session in jobs}
+
+
+def test_tasks_that_bind_different_users_in_one_scope_fail_rather_than_work_for_the_wrong_one() -> None:
+    async def handle(user: str, bound: asyncio.Barrier) -> Scope:
+        bind(user_id=user)
+        await bound.wait()
+        return current_scope()
+
+    async def both() -> list[Scope | BaseException]:
+        bound = asyncio.Barrier(2)
+        return await asyncio.gather(handle("alice", bound), handle("bob", bound), return_exceptions=True)
+
+    with entered(Scope(agent_id="worker")):
+        found = asyncio.run(both())
+
+    assert [type(outcome) for outcome in found] == [ScopeConflictError, ScopeConflictError]
+    assert "with bind(user_id=" in str(found[0])
+
+
+def test_tasks_that_open_a_block_for_each_user_work_for_their_own() -> None:
+    async def handle(user: str, bound: asyncio.Barrier) -> Scope:
+        with bind(user_id=user):
+            await bound.wait()
+            return current_scope()
+
+    async def both() -> list[Scope]:
+        bound = asyncio.Barrier(2)
+        return await asyncio.gather(handle("alice", bound), handle("bob", bound))
+
+    with entered(Scope(agent_id="worker")):
+        found = asyncio.run(both())
+
+    assert [scope.user_id for scope in found] == ["alice", "bob"]
 
 
 def test_one_carried_function_may_run_in_many_threads_at_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -51,6 +52,9 @@ class BundledEmbedder(Backend["_Model"]):
 
 class _Model:
     def __init__(self) -> None:
+        # Its Linux wheels report usage to their maker, on a thread that also keeps forked processes from
+        # ending. (disable_telemetry_events() stops neither; a value that the application has set stays.)
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime  # noqa: PLC0415 - 0.15 s that only those pay who embed
         from tokenizers import Tokenizer  # noqa: PLC0415
 
