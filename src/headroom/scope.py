@@ -267,9 +267,11 @@ def bind(
         bind(user_id=user.id)                    # e.g. in a FastAPI dependency
         with bind(agent_id="planner"): ...
 
-    Parts not given are inherited; a different user inherits nothing. See `Scope.narrow`. A plain call may
-    give a request its user, but not another one than it has: its tasks and threads would work for the wrong one.
-    Whatever asks for the scope of that request then fails; use a with block for the other user.
+    Parts not given are inherited; a different user inherits nothing. See `Scope.narrow`.
+
+    A plain call may give a request its user, but not another one than it has, for whom its other tasks and
+    threads would then work: from then on whatever asks for the scope of that request fails. Use a with block
+    for the other user.
 
     A plain call takes effect at once in the task or thread that makes it, and in the others as soon as the
     object it returns is dropped: write it as a statement, and do not return or keep that object.
