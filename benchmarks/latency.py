@@ -9,12 +9,13 @@ all that could matter. Writes `results/latency.md` and `.json` beside this file.
 
 import argparse
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def measure(paths: dict[int, Path], vectors: PreparedVectors, size: int, repeats
             found = engine.search(question, user, min_score=engine.config.injection_min_score)
             inject(found, engine.config.injection_token_budget)
 
-        engines, writers = opened(), opened(embedder=vectors)
+        engines = opened()
         for engine in engines.values():
             ask(engine, "Which model, and which memories, are loaded first?")
         for number, question in enumerate(questions()[:repeats]):
@@ -124,7 +125,8 @@ def measure(paths: dict[int, Path], vectors: PreparedVectors, size: int, repeats
                 taken.inject.append(timed(partial(ask, engine, question)))
                 taken.recall.append(timed(partial(engine.search, question, user)))
                 taken.store.append(timed(partial(engine.add, new, user)))
-                taken.write.append(timed(partial(writers[crowd].add, f"{new} again", user)))
+        for number, (crowd, writer) in product(range(repeats), opened(embedder=vectors).items()):
+            samples[crowd].write.append(timed(partial(writer.add, f"Written {number} times", user)))
     return [Row.of(size, crowd, taken) for crowd, taken in samples.items()]
 
 
@@ -216,6 +218,7 @@ def main() -> None:
         paths = {crowd: Path(folder) / f"{crowd}.db" for crowd in (0, *others)}
         for crowd, path in paths.items():
             fill(path, vectors, sizes, crowd, progress)
+        os.sync()  # or the disk would still be busy with that
         for size in progress.track(sizes, description="measuring"):
             rows += measure(paths, vectors, size, repeats)
         cache_hit = measure_cache_hit(repeats)
