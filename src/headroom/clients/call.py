@@ -4,8 +4,10 @@ import inspect
 import sys
 import threading
 import time
+from asyncio import CancelledError
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope
@@ -54,6 +56,9 @@ class Call:
         self._under_way = True
         self._arrived = False
         self._unfinished = [True]
+        self._uncalled = [True]
+        self._unattended = False
+        self._operations: deque[Operation] = deque()
         self._started = time.perf_counter()
         if self._trace is not None:
             core.set_last_exchange(self._trace)
@@ -149,10 +154,11 @@ class Call:
         self._trace.recall_time = time.perf_counter() - self._started
         asked = self._core.options.extract and self._request.takes_notes
         self._cleaning = False
-        with self._guarded("inject"):
-            prepared = self._request.prepared(self._injection, instruct=asked)
-            self._cleaning = self._trace.asked = asked
-            return prepared
+        if asked or self._injection.text:
+            with self._guarded("inject"):
+                prepared = self._request.prepared(self._injection, instruct=asked)
+                self._cleaning = self._trace.asked = asked
+                return prepared
         return dict(self._request.parameters)
 
     # While the answer arrives
@@ -193,43 +199,49 @@ class Call:
             return
         if _interrupts_the_engine():
             # The garbage collector came upon a stream that was dropped, in the middle of an engine's work.
-            self._finish_elsewhere()
+            self._finish_unattended()
         else:
             self._finish()
 
     def abandon(self) -> None:
         """Finish an answer that nobody is waiting for any more."""
         if self._first():
-            self._finish_elsewhere()
+            self._finish_unattended()
 
     async def finish_async(self) -> None:
-        """The same in a task, even in one that is being cancelled."""
+        """What `finish` does, in a task, even in one that is being cancelled."""
         if not self._first():
             return
-        with CancelScope(shield=True):
-            try:
-                if operations := self._operations():
-                    with self._guarded("store"):
-                        await self._core.run(self._store, operations)
-            finally:
-                self._end_trace()
-            with self._guarded("callback"):
-                called = self._call_back()
-                if inspect.isawaitable(called):
-                    await called
+        try:
+            with CancelScope(shield=True):
+                try:
+                    if self._note():
+                        with self._guarded("store"):
+                            await self._core.run(self._store)
+                finally:
+                    self._end_trace()
+                with self._guarded("callback"):
+                    called = self._call_back()
+                    if inspect.isawaitable(called):
+                        await called
+        except CancelledError:
+            # A scope shields from other scopes, but not from `asyncio.Task.cancel`.
+            self._finish_unattended()
+            raise
+
+    def _finish_unattended(self) -> None:
+        self._unattended = True
+        threading.Thread(target=self._finish, name="headroom-finish").start()
 
     def _finish(self) -> None:
         try:
-            if operations := self._operations():
+            if self._note():
                 with self._guarded("store"):
-                    self._store(operations)
+                    self._store()
         finally:
             self._end_trace()
         with self._guarded("callback"):
             self._call_back()
-
-    def _finish_elsewhere(self) -> None:
-        threading.Thread(target=self._finish, name="headroom-finish").start()
 
     def _first(self) -> bool:
         try:
@@ -237,31 +249,38 @@ class Call:
         except IndexError:
             return False
 
-    def _operations(self) -> list[Operation]:
+    def _note(self) -> bool:
+        """Read what the answer asks for; whether there is any of it to be done."""
         if self._exchange is None or self._trace is None:
-            return []
-        self._trace.model_time = time.perf_counter() - self._started - (self._trace.recall_time or 0)
-        self.rest()  # ends the texts of a stream that was not read to its end
-        with self._guarded("store"):
-            return self._exchange.operations(self.answer.blocks)
-        return []
+            return False
+        if self._trace.model_time is None:
+            self._trace.model_time = time.perf_counter() - self._started - (self._trace.recall_time or 0)
+            self.rest()  # ends the texts of a stream that was not read to its end
+            with self._guarded("store"):
+                self._operations.extend(self._exchange.operations(self.answer.blocks))
+        return bool(self._operations)
 
-    def _store(self, operations: Sequence[Operation]) -> None:
+    def _store(self) -> None:
         assert self._exchange is not None  # noqa: S101 - only an exchange has operations
         engine = (self._memory or self._core.open()).engine
         started = time.perf_counter()
-        for operation in operations:
-            with self._guarded("store"):
-                carry_out(operation, self._exchange, engine)
+        while self._operations:
+            with suppress(IndexError):  # a thread that a cancelled task left behind does the same
+                operation = self._operations.popleft()
+                with self._guarded("store"):
+                    carry_out(operation, self._exchange, engine)
         self._exchange.trace.store_time = time.perf_counter() - started
 
     def _end_trace(self) -> None:
         if self._trace is not None:
-            self._trace.finished = True
+            self._trace.finished = not self._operations
 
     def _call_back(self) -> object:
         callback = self._core.options.on_exchange
-        return None if callback is None or self._trace is None else callback(self._trace)
+        if callback is None or self._trace is None or not self._uncalled:
+            return None
+        self._uncalled.pop()
+        return callback(self._trace)
 
     # Failing
 
@@ -275,7 +294,8 @@ class Call:
     def _failed(self, step: str, error: Exception) -> None:
         if self._trace is not None and any(failure.error is error for failure in self._trace.failures):
             raise error  # on its way to a strict caller
-        self._core.failed(step, error, self._trace, self._memory)
+        strict = not self._unattended and self._core.is_strict(self._memory)
+        self._core.failed(step, error, self._trace, strict=strict)
 
 
 def _interrupts_the_engine() -> bool:

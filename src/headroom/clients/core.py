@@ -121,9 +121,7 @@ class ClientCore:
         others = [pair for pair in _last_exchanges.get() if pair[0]() not in {None, self}]
         _last_exchanges.set(((weakref.ref(self), trace), *others[:7]))
 
-    def failed(
-        self, step: str, error: Exception, trace: ExchangeTrace | None, memory: HierarchicalMemory | None
-    ) -> None:
+    def failed(self, step: str, error: Exception, trace: ExchangeTrace | None, *, strict: bool) -> None:
         """Where every failure of the memory ends up: it is counted, logged and dropped, or raised if strict.
 
         Nothing of a user's is logged, and so the error's own message only where it cannot hold any.
@@ -131,13 +129,14 @@ class ClientCore:
         self.failures += 1
         if trace is not None:
             trace.failures.append(Failure(step, error))
-        if self._is_strict(memory):
+        if strict:
             raise error
         what = f"{type(error).__name__}: {error}" if isinstance(error, _TELLING) else type(error).__name__
         log.warning("memory failed to %s (%s); the call went on without it, as strict is off", step, what)
         log.debug("memory failed to %s", step, exc_info=error)
 
-    def _is_strict(self, memory: HierarchicalMemory | None) -> bool:
+    def is_strict(self, memory: HierarchicalMemory | None) -> bool:
+        """Whether failures are raised; `memory` is the one that was opened, if any."""
         if self.options.strict is not None:
             return self.options.strict
         source = memory or self._source
