@@ -172,7 +172,13 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
 def _create_private(path: str) -> None:
     """Make the file, if there is none, readable by its owner only; SQLite's side files take after it."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        # Never a file that is there: to close any handle of it drops every lock that SQLite holds on it in
+        # this process, for this or another pool; other processes then remove the write-ahead log under it.
+        with forking.postponed():
+            os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        if os.path.isdir(path) or not os.access(path, os.R_OK | os.W_OK):  # noqa: PTH112 - see `path`
+            raise StorageError(f"{path}: it cannot be opened for writing; choose another db_path") from None
     except FileNotFoundError as error:
         raise StorageError(f"{path}: its directory does not exist; make it first") from error
     except OSError as error:

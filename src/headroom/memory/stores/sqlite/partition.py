@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headroom.errors import StorageError
-from headroom.memory import evidence
 from headroom.memory.evidence import Columns
 from headroom.memory.lexical import TermIndex
 from headroom.memory.model import MemoryCategory
 from headroom.memory.stores.sqlite import reembedding, rows
 from headroom.memory.stores.sqlite.growing import GrowingArray
+from headroom.memory.stores.sqlite.neighbourhood import Neighbourhood
 from headroom.memory.stores.sqlite.read_model import ALWAYS, CATEGORIES, LONG_AGO, NONE, ReadModel
 from headroom.memory.stores.sqlite.reembedding import Embedder
 from headroom.memory.stores.sqlite.schema import key_range
@@ -53,10 +53,13 @@ _DTYPES: Final = {
 _EVIDENCE: Final = (
     "vectors", "subjects", "asks", "dated", "guides", "sessions", "said", "importance", "levels",
 )  # fmt: skip
-_GUIDES: Final = [
-    CATEGORIES[category]
-    for category in (MemoryCategory.PREFERENCE, MemoryCategory.DECISION, MemoryCategory.INSIGHT)
-]
+_GUIDES: Final = np.array(
+    [
+        category in (MemoryCategory.PREFERENCE, MemoryCategory.DECISION, MemoryCategory.INSIGHT)
+        for category in CATEGORIES
+    ]
+)
+"""For the number of each category, whether it guides a choice."""
 _REMOVED: Final = 1_000
 """How many removed rows a read model may carry along, beyond a quarter of all."""
 
@@ -82,9 +85,8 @@ class Partition:
     def nbytes(self) -> int:
         """About how many bytes of RAM it takes."""
         arrays = sum(column.nbytes for column in self._columns.values())
-        neighbours = 3 * self._columns["keys"].nbytes
-        names = 100 * len(self._names)
-        return 2_000 + arrays + neighbours + self._terms.nbytes + names + self._index.nbytes
+        others = self._terms.nbytes + self._neighbourhood.nbytes + self._index.nbytes
+        return 2_000 + arrays + others + 100 * len(self._names)
 
     def catch_up(self, connection: sqlite3.Connection, path: str) -> None:
         """Read what is new since `revision`; the caller holds the lock and a transaction.
@@ -129,7 +131,7 @@ class Partition:
         dimension = 0 if embedder is None else embedder.dimension
         self._columns["vectors"] = GrowingArray(np.empty((0, dimension), np.float32))
         self._terms = TermIndex(np.empty(0, np.int64), np.empty(0, np.uint32))
-        self._kinship = np.empty((2, 0), np.float32)
+        self._neighbourhood = Neighbourhood()
         self._names: dict[str, int] = {}
         self._removed = 0
 
@@ -152,7 +154,8 @@ class Partition:
         if len(removed := places[kept == 0]):
             # Without a session, so that its neighbours become each other's.
             self._columns["sessions"].replace(removed, np.full(len(removed), NONE))
-            self._kinship = self._kinship[:, : removed.min()]
+            sessions, vectors = self._columns["sessions"].view, self._columns["vectors"].view
+            self._neighbourhood.remove(removed, sessions, vectors)
             self._removed += len(removed)
         return True
 
@@ -183,14 +186,15 @@ class Partition:
             "expires_at": _ends(expires_at),
             "categories": [CATEGORIES[MemoryCategory(category)] for category in categories],
         }
-        added["guides"] = np.isin(added["categories"], _GUIDES)
+        added["guides"] = _GUIDES[added["categories"]]
         added["said"] = np.array(added["valid_from"]) / 1e6
-        narrowest_first = [added[name] != NONE for name in ("turns", "agents", "sessions")]
-        added["levels"] = np.select(narrowest_first, [3, 2, 1], 0)
+        is_session, is_agent, is_turn = (added[name] != NONE for name in ("sessions", "agents", "turns"))
+        added["levels"] = np.where(is_turn, 3, np.where(is_agent, 2, is_session))
         for name, column in self._columns.items():
             column.extend(np.asarray(added[name], column.view.dtype))
         counts = np.array([len(blob) // 4 for blob in terms])
         self._terms.extend(counts, np.frombuffer(b"".join(terms), "<u4"))
+        self._neighbourhood.extend(self._columns["sessions"].view, self._columns["vectors"].view)
         return True
 
     def _numbers(self, names: Iterable[str | None]) -> NDArray[np.int64]:
@@ -200,9 +204,6 @@ class Partition:
 
     def _published(self) -> ReadModel:
         view = {name: column.view for name, column in self._columns.items()}
-        previous, following = evidence.neighbours(view["sessions"])
-        new = evidence.kinship(view["vectors"], previous, start=self._kinship.shape[1])
-        self._kinship = np.concatenate((self._kinship, new), axis=1)
         return ReadModel(
             user=self._user,
             embedder=self._embedder,
@@ -212,9 +213,9 @@ class Partition:
                 terms=copy.copy(
                     self._terms
                 ),  # appending to it replaces its arrays, so the copy stays as it is
-                previous=previous,
-                following=following,
-                kinship=self._kinship,
+                previous=self._neighbourhood.previous,
+                following=self._neighbourhood.following,
+                kinship=self._neighbourhood.kinship,
             ),
             removed=self._removed,
             names=self._names,

@@ -41,11 +41,12 @@ def add(connection: sqlite3.Connection, new: Iterable[Draft]) -> list[Memory]:
 
 def _twin(connection: sqlite3.Connection, draft: Draft) -> Memory | None:
     """The current, unexpired memory of the same scope that says the same."""
+    user = rows.find_user(connection, draft.memory.user_id)
     fingerprint, now = draft.row[0], rows.microseconds(draft.memory.created_at)
     same = connection.execute(
-        f"{rows.SELECT} WHERE fingerprint = ? AND superseded_by IS NULL "
+        f"{rows.SELECT} WHERE key >> {NUMBER_BITS} = ? AND fingerprint = ? AND superseded_by IS NULL "
         "AND (expires_at IS NULL OR expires_at > ?)",
-        (fingerprint, now),
+        (user, fingerprint, now),
     )
     text = normalised(draft.memory.content)
     for memory in map(rows.to_memory, same.fetchall()):
