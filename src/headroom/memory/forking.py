@@ -2,6 +2,8 @@
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 from weakref import WeakSet
 
@@ -28,6 +30,13 @@ def register(resource: ForkAware) -> None:
     """Tell `resource` about every fork from now on, for as long as it lives."""
     with _lock:
         _registered.add(resource)
+
+
+@contextmanager
+def postponed() -> Iterator[None]:
+    """Have no fork happen within a with block, nor another such block in this process."""
+    with _lock:
+        yield
 
 
 def _before() -> None:
