@@ -25,7 +25,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from headroom import Memory, MemoryConfig, bind, current_memory, with_memory
+from headroom import Memory, MemoryConfig, Scope, current_memory, with_memory
 from headroom.asgi import MemoryMiddleware, session_key
 from headroom.errors import InvalidScopeError
 
@@ -76,7 +76,7 @@ async def log_in(request: Request) -> Response:
     form = await request.form()
     name = str(form.get("name", "")).strip()
     try:
-        bind(user_id=Visitor(name).identity)  # checks that it can be an identifier
+        Scope(Visitor(name).identity)  # checks that it can be an identifier
     except InvalidScopeError as error:
         return Response(f"Please choose another name: {error}", 400)
     request.session.update(name=name, chat=secrets.token_urlsafe(8))

@@ -191,7 +191,8 @@ class MemoryMiddleware:
                 return
             with entered(scope), using(self._memory):
                 await self.app(connection, receive, send)
-                self._check_order(connection)
+                if scope.anonymous:
+                    self._check_order(connection)
 
     async def _resolve(self, connection: HTTPConnection[Any]) -> Scope:
         async def result_of(resolver: Resolver | None) -> str | None:
@@ -205,9 +206,9 @@ class MemoryMiddleware:
 
     def _check_order(self, connection: Connection) -> None:
         # Who this middleware runs before finds nobody, and would silently remember nothing of anybody.
-        if self._found_too_late or self._user is not authenticated_user or not current_scope().anonymous:
+        if self._found_too_late or self._user is not authenticated_user:
             return
-        if getattr(connection.get("user"), "is_authenticated", False):
+        if getattr(connection.get("user"), "is_authenticated", False) and current_scope().anonymous:
             self._found_too_late = True
             _log.warning(
                 "the user was authenticated after MemoryMiddleware had looked, so the request was anonymous: "

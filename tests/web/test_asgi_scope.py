@@ -22,6 +22,7 @@ from starlette.types import Scope as Connection
 from starlette.websockets import WebSocket
 
 from headroom.asgi import MemoryMiddleware, trusted_header
+from headroom.errors import ScopeConflictError
 from headroom.scope import ANONYMOUS, Scope, bind, current_scope, entered
 
 Connect: TypeAlias = Callable[..., TestClient]
@@ -175,6 +176,22 @@ def test_a_task_that_outlives_its_request_keeps_its_scope() -> None:
     seen, tasks, released = Seen(), list[asyncio.Task[None]](), asyncio.Event()
     asyncio.run(main())
     assert seen == [("later", Scope("alice")), ("later", ANONYMOUS)]
+
+
+@pytest.mark.anyio
+async def test_a_request_of_one_user_cannot_become_anothers_but_may_work_for_another_in_a_block() -> None:
+    async def app(_connection: Connection, _receive: Receive, _send: Send) -> None:
+        with bind(user_id="bob"):
+            seen.note("block")
+        seen.note("after")
+        bind(user_id="bob")
+        await anyio.to_thread.run_sync(seen.note, "never")
+
+    seen = Seen()
+    with pytest.raises(ScopeConflictError, match="two different users were bound in the same request"):
+        await serve(MemoryMiddleware(app, user=WHO), ALICE)
+    assert seen == [("block", Scope("bob")), ("after", Scope("alice"))]
+    assert current_scope() == Scope()
 
 
 class Base(BaseHTTPMiddleware):
