@@ -172,6 +172,24 @@ def fork_while_busy(path: str) -> None:
     say("done")
 
 
+def fork_while_indexing(path: str) -> None:
+    """Fork again and again while a graph is built; every child has answers, and may build one of its own."""
+    store = open_sqlite(path, index_threshold=200)
+    add(store, *(memory(f"Number {number}") for number in range(3_000)))
+    for life in range(20):
+        found = store.candidates(request("Number 7"))
+        assert max(found.evidence.cosine) > 1 - 1e-6
+        if not (child := os.fork()):
+            add(store, memory(f"child {life}", id=f"child {life}"))
+            found = store.candidates(request(f"child {life}"))
+            assert max(found.evidence.cosine) > 1 - 1e-6
+            store.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    store.close()
+    say("done")
+
+
 def limited(path: str, size: str) -> None:
     """Write until a file grows larger than the operating system lets it; then read and write again."""
     import resource  # noqa: PLC0415 - where there is no such limit, this is not called
@@ -198,7 +216,15 @@ def limited(path: str, size: str) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     command.__name__: command
-    for command in (converse, add_many, kill_writers, fork_while_open, fork_while_busy, limited)
+    for command in (
+        converse,
+        add_many,
+        kill_writers,
+        fork_while_open,
+        fork_while_busy,
+        fork_while_indexing,
+        limited,
+    )
 }
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def test_eight_processes_that_begin_a_file_and_add_at_once_lose_nothing(
     check_file(str(db_path), store)
 
 
-@pytest.mark.parametrize("command", ["fork_while_open", "fork_while_busy"])
+@pytest.mark.parametrize("command", ["fork_while_open", "fork_while_busy", "fork_while_indexing"])
 def test_a_store_made_before_a_fork_serves_both_sides(db_path: Path, command: str) -> None:
     assert finish(start(command, db_path)) == "done\n"
 

@@ -22,6 +22,8 @@ _DRIFT: Final = 1_000
 _PAUSE: Final = 0.001
 """Seconds between two steps of a graph that is in use: time for a recall that waits to get hold of it."""
 
+_DONE: Final = object()
+
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -43,6 +45,7 @@ class Indexer:
         self._lock = threading.RLock()  # garbage collection may close the store within
         self._waiting: deque[Partition] = deque()
         self._worker: threading.Thread | None = None
+        self._at_work = threading.Lock()
         self._closed = False
         self._available = True
 
@@ -94,7 +97,8 @@ class Indexer:
     def _index(self, partition: Partition) -> None:
         model = partition.model
         try:
-            index = self._begun(model)
+            with self._at_work:
+                index = self._begun(model)
         except ImportError:
             self._available = False
             _logger.info(
@@ -122,12 +126,22 @@ class Indexer:
 
     def _catch_up(self, index: HnswIndex, model: ReadModel) -> bool:
         """Bring the graph up to date, and return whether there was time to."""
-        for _ in index.catch_up(model.keys, model.columns.vectors, _present(model)):
-            if self._closed or not threading.main_thread().is_alive():
-                return False
+        steps = index.catch_up(model.keys, model.columns.vectors, _present(model))
+        while not self._closed and threading.main_thread().is_alive():
+            with self._at_work:
+                if next(steps, _DONE) is _DONE:
+                    return True
             if index is model.index:
                 time.sleep(_PAUSE)
-        return True
+        return False
+
+    def rest(self) -> None:
+        """Finish the step that is being taken, and take no other until `go_on`: a fork may come."""
+        self._at_work.acquire()
+
+    def go_on(self) -> None:
+        """Take further steps."""
+        self._at_work.release()
 
 
 def _present(model: ReadModel) -> Flags:

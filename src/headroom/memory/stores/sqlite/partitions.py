@@ -1,7 +1,6 @@
 """The read models of the users who were active last, within a bound on the RAM they take."""
 
 import threading
-from typing import Final
 
 from cachetools import LRUCache
 
@@ -83,16 +82,13 @@ class Partitions:
         self._indexer.close(list(self._cache.values()))
 
     def before_fork(self) -> None:
-        """See `ForkAware`."""
+        """See `ForkAware`: no graph is half changed, and no module half imported."""
+        self._indexer.rest()
 
     def after_fork_in_parent(self) -> None:
         """See `ForkAware`."""
+        self._indexer.go_on()
 
     def after_fork_in_child(self) -> None:
-        """See `ForkAware`: start anew, for another thread may have been in the middle of changing one."""
-        _inherited.append((self._cache, self._indexer))
+        """See `ForkAware`: start anew, for another thread may have been in the middle of a partition."""
         self._make()
-
-
-_inherited: Final[list[object]] = []
-"""What a child does not use but must not take apart either: a graph may be half changed."""

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+
+# np.unique would import this at its first call: a fork in the middle of that leaves a child with half of it.
+import numpy.ma
 from numpy.typing import NDArray
 
 from headroom.memory import evidence
