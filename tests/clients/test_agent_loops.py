@@ -7,7 +7,8 @@ import pytest
 from asking import block, user
 
 from headroom import bind
-from headroom.memory import Engine
+from headroom.memory import Engine, MemoryFilter
+from headroom.prompting.injection import Injection
 from headroom.prompting.instruction import INSTRUCTION
 from headroom.testing import ScriptedServer
 
@@ -117,10 +118,34 @@ def test_a_replacement_repeated_in_a_turn_is_made_once(
     ]
 
 
-def test_turns_are_kept_within_bounds(client: Any) -> None:
+@pytest.mark.parametrize("notes", [[""] * 3])
+def test_what_is_deleted_or_superseded_in_a_turn_is_shown_no_more(
+    client: Any, server: ScriptedServer, engine: Engine
+) -> None:
+    (memory,) = engine.query(MemoryFilter(user_id="alice"))
+    assert "Prefers dark" in prompt(client, server, user(QUESTION))
+    engine.supersede(memory.id, "Prefers light editors for Python")
+    later = prompt(client, server, [*user(QUESTION), *STEP])
+    assert "Prefers light" in later
+    assert "Prefers dark" not in later
+    client.memory.clear()
+    assert "Prefers" not in prompt(client, server, [*user(QUESTION), *STEP, *STEP])
+
+
+@pytest.mark.parametrize("notes", [[""] * 2])
+def test_a_turn_that_lasts_long_is_shown_what_is_known_by_then(
+    client: Any, server: ScriptedServer, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt(client, server, user(QUESTION))
+    engine.add("Uses Helix for Python", "alice")
+    monkeypatch.setattr("headroom.clients.core._TURN_SECONDS", 0)
+    assert "Uses Helix" in prompt(client, server, [*user(QUESTION), *STEP])
+
+
+def test_turns_are_kept_within_bounds(client: Any, engine: Engine) -> None:
     core = client._self_core
     for place in range(2000):
-        core.keep_shown((place,), [], None)
+        core.keep_shown((place,), [], Injection())
     assert len(core._turns) == 512
-    assert core.shown_before((1999,)) is not None
-    assert core.shown_before((0,)) is None
+    assert core.shown_before((1999,), engine) is not None
+    assert core.shown_before((0,), engine) is None

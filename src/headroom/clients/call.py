@@ -140,7 +140,7 @@ class Call:
             return
         config = memory.config
         key = (scope, self.path, turn.place, hash(turn.text))
-        shown = self._core.shown_before(key) if turn.continued else None
+        shown = self._core.shown_before(key, memory.engine) if turn.continued else None
         if shown is None:
             recalled = recall(memory.engine, turn.text, scope, options)
             shown = recalled, inject(recalled, options.token_budget or config.injection_token_budget)

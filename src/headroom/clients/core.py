@@ -1,6 +1,7 @@
 """What a wrapped client and its copies share: whom they remember for, how, and where."""
 
 import logging
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from headroom.errors import (
 )
 from headroom.exchange import ExchangeOptions, ExchangeTrace, Failure
 from headroom.memory.config import MemoryConfig
+from headroom.memory.engine import Engine
 from headroom.memory.hierarchical import HierarchicalMemory
 from headroom.memory.model import Memory
 from headroom.prompting.injection import Injection
@@ -32,6 +34,8 @@ log: Final = logging.getLogger("headroom")
 
 _TURNS: Final = 512
 """How many turns' injections one client keeps for the further calls of each."""
+_TURN_SECONDS: Final = 600.0
+"""How long a turn's injection is used again."""
 _TELLING: Final = (
     ClosedError,
     ConfigurationError,
@@ -56,7 +60,7 @@ class ClientCore:
         self.failures = 0
         self._fixed = fixed
         self._source = source
-        self._turns: dict[tuple[object, ...], tuple[Sequence[Memory], Injection]] = {}
+        self._turns: dict[tuple[object, ...], tuple[float, Sequence[Memory], Injection]] = {}
 
     def scope(self) -> Scope:
         """The scope of a call made now: the client's own parts, completed by the current ones.
@@ -97,14 +101,24 @@ class ClientCore:
 
     # What was shown in a turn
 
-    def shown_before(self, turn: tuple[object, ...]) -> tuple[Sequence[Memory], Injection] | None:
-        """What an earlier call of the same turn was shown, so that the next one's prompt begins alike."""
-        return self._turns.get(turn)
+    def shown_before(
+        self, turn: tuple[object, ...], engine: Engine
+    ) -> tuple[Sequence[Memory], Injection] | None:
+        """What an earlier call of the same turn was shown, so that the next one's prompt begins alike.
+
+        None where that is long ago, or any of it was deleted, superseded or has expired since.
+        """
+        kept = self._turns.get(turn)
+        if kept is None or time.monotonic() - kept[0] >= _TURN_SECONDS:
+            return None
+        _, recalled, injection = kept
+        now = [engine.get(memory.id) for memory in injection.shown.values()]
+        return (recalled, injection) if all(memory and memory.is_current for memory in now) else None
 
     def keep_shown(self, turn: tuple[object, ...], recalled: Sequence[Memory], injection: Injection) -> None:
         """Keep what is shown for the further calls of the turn."""
         # Without a lock, which a fork could leave locked: each of these operations is atomic.
-        self._turns[turn] = (recalled, injection)
+        self._turns[turn] = (time.monotonic(), recalled, injection)
         while len(self._turns) > _TURNS:
             with suppress(KeyError, RuntimeError, StopIteration):
                 del self._turns[next(iter(self._turns))]
