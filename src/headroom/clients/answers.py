@@ -1,12 +1,13 @@
 """What both APIs' requests and answers share: the user's last message, and texts with blocks in them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from headroom.clients.logprobs import TokenFilter
-from headroom.clients.shapes import Json, get, put
+from headroom.clients.shapes import Json, get, given, last_user_message, put, text_of
 from headroom.prompting.block_filter import BlockFilter
 from headroom.prompting.injection import Injection
 
@@ -48,14 +49,33 @@ class Request(ABC):
 
     path: ClassVar[str]
     """How the URL ends that such a request is sent to."""
+    conversation: ClassVar[str]
+    """The parameter with the messages."""
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         self.parameters = parameters
 
+    def materialise(self) -> None:
+        """Read messages that can be read only once; what that raises is the caller's own."""
+        messages = given(self.parameters, self.conversation)
+        if isinstance(messages, Iterable) and not isinstance(messages, Mapping | Sequence):
+            self.parameters = {**self.parameters, self.conversation: list(messages)}
+
+    @cached_property
+    def messages(self) -> list[Json]:
+        """The messages; empty where they are in no form that an API takes."""
+        messages = given(self.parameters, self.conversation)
+        if isinstance(messages, Sequence) and not isinstance(messages, str | bytes):
+            return list(messages)
+        return []
+
     @property
-    @abstractmethod
     def turn(self) -> Turn | None:
         """The user's last message; None where there is none with text."""
+        place = last_user_message(self.messages)
+        if place is None or not (text := text_of(get(self.messages[place], "content"))).strip():
+            return None
+        return Turn(text, place, continued=place + 1 < len(self.messages))
 
     @property
     @abstractmethod

@@ -67,6 +67,7 @@ class Call:
 
     def make(self, method: Method, args: Sequence[Any]) -> Any:
         """Call the SDK's method."""
+        self._request.materialise()
         with self._guarded("recall"):
             self._recall()
         parameters = self._prepared()
@@ -87,6 +88,7 @@ class Call:
 
     async def make_async(self, method: Method, args: Sequence[Any]) -> Any:
         """Call the SDK's method and await it."""
+        self._request.materialise()
         with self._guarded("recall"):
             await self._core.run(self._recall)
         parameters = self._prepared()
@@ -152,10 +154,10 @@ class Call:
         if self._trace is None:
             return dict(self._request.parameters)
         self._trace.recall_time = time.perf_counter() - self._started
-        asked = self._core.options.extract and self._request.takes_notes
         self._cleaning = False
-        if asked or self._injection.text:
-            with self._guarded("inject"):
+        with self._guarded("inject"):
+            asked = self._core.options.extract and self._request.takes_notes
+            if asked or self._injection.text:
                 prepared = self._request.prepared(self._injection, instruct=asked)
                 self._cleaning = self._trace.asked = asked
                 return prepared

@@ -1,10 +1,9 @@
 """The shape of chat completions: where memories go into a request, and where an answer's texts are."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from headroom.clients.answers import Answer, FilteredText, Request, Turn, clean
+from headroom.clients.answers import Answer, FilteredText, Request, clean
 from headroom.clients.shapes import (
     Json,
     changed,
@@ -13,7 +12,6 @@ from headroom.clients.shapes import (
     items,
     last_user_message,
     put,
-    text_of,
     with_text,
 )
 from headroom.prompting.injection import Injection
@@ -28,19 +26,7 @@ class ChatRequest(Request):
     """The parameters of `chat.completions.create` and its kin."""
 
     path = "/chat/completions"
-
-    @cached_property
-    def _messages(self) -> list[Json]:
-        messages = given(self.parameters, "messages")
-        return list(messages) if isinstance(messages, Iterable) and not isinstance(messages, str) else []
-
-    @property
-    def turn(self) -> Turn | None:
-        """See `Request.turn`."""
-        place = last_user_message(self._messages)
-        if place is None or not (text := text_of(get(self._messages[place], "content"))).strip():
-            return None
-        return Turn(text, place, continued=place + 1 < len(self._messages))
+    conversation = "messages"
 
     @property
     def takes_notes(self) -> bool:
@@ -49,11 +35,11 @@ class ChatRequest(Request):
         wanted = given(self.parameters, "response_format") or get(extra, "response_format")
         if isinstance(wanted, type) or (isinstance(wanted, Mapping) and wanted.get("type") != "text"):
             return False
-        return "audio" not in (given(self.parameters, "modalities") or ()) and bool(self._messages)
+        return "audio" not in (given(self.parameters, "modalities") or ()) and bool(self.messages)
 
     def prepared(self, injection: Injection, *, instruct: bool) -> dict[str, Any]:
         """See `Request.prepared`."""
-        messages = list(self._messages)
+        messages = list(self.messages)
         if injection.text and (place := last_user_message(messages)) is not None:
             messages[place] = with_text(messages[place], injection.text, "text", first=True)
         if instruct:
@@ -110,32 +96,33 @@ class ChatAnswer(Answer):
         before: list[Json] = []
         dirty = False
         for choice in items(payload, "choices"):
+            delta, index = get(choice, "delta"), get(choice, "index", 0)
             for name in _TEXTS:
-                dirty |= self._clean_delta(payload, choice, name, before)
+                text = get(delta, name)
+                if (text and isinstance(text, str)) or (self._open and (index, name) in self._open):
+                    dirty |= self._clean_delta(payload, choice, (index, name), text or "", before)
         return [*before, payload] if dirty else None
 
-    def _clean_delta(self, chunk: Json, choice: Json, name: str, before: list[Json]) -> bool:
+    def _clean_delta(
+        self, chunk: Json, choice: Json, place: tuple[int, str], text: str, before: list[Json]
+    ) -> bool:
         """Clean one text of one choice; what has to be delivered before this chunk is added to `before`."""
-        place = (get(choice, "index", 0), name)
-        delta, reason = get(choice, "delta"), get(choice, "finish_reason")
-        text, logprobs = get(delta, name), get(choice, "logprobs")
-        text = text if isinstance(text, str) else ""
-        if place not in self._open:
-            if not text:
-                return False
-            self._open[place] = FilteredText()
-        shown, tokens = self._open[place].feed(text, items(logprobs, name))
-        if reason is None:
+        filtered = self._open.get(place)
+        if filtered is None:
+            filtered = self._open[place] = FilteredText()
+        name, logprobs = place[1], get(choice, "logprobs")
+        shown, tokens = filtered.feed(text, items(logprobs, name))
+        if (reason := get(choice, "finish_reason")) is None:
             self._latest[place] = (chunk, choice)
         else:
             rest, more = self._finish(place, cut_off=reason not in _COMPLETE)
-            if text or get(delta, "tool_calls"):
+            if text or get(get(choice, "delta"), "tool_calls"):
                 shown, tokens = shown + rest, tokens + more
             elif rest:
                 # Who has seen the reason to stop may not look for text any more.
                 before.append(_chunk(chunk, choice, name, rest, more))
         if shown != text:
-            put(delta, name, shown)
+            put(get(choice, "delta"), name, shown)
             if logprobs is not None:
                 put(logprobs, name, tokens)
         return shown != text or bool(before)

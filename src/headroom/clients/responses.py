@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from headroom.clients.answers import Answer, FilteredText, Request, Turn, clean
+from headroom.clients.answers import Answer, FilteredText, Request, clean
 from headroom.clients.shapes import (
     Json,
     changed,
@@ -13,7 +13,6 @@ from headroom.clients.shapes import (
     items,
     last_user_message,
     put,
-    text_of,
     with_text,
 )
 from headroom.prompting.injection import Injection
@@ -30,21 +29,13 @@ class ResponsesRequest(Request):
     """The parameters of `responses.create` and its kin."""
 
     path = "/responses"
+    conversation = "input"
 
     @cached_property
-    def _input(self) -> list[Json]:
-        given_input = given(self.parameters, "input")
-        if isinstance(given_input, str):
-            return [{"role": "user", "content": given_input}]
-        return list(given_input or ())
-
-    @property
-    def turn(self) -> Turn | None:
-        """See `Request.turn`."""
-        place = last_user_message(self._input)
-        if place is None or not (text := text_of(get(self._input[place], "content"))).strip():
-            return None
-        return Turn(text, place, continued=place + 1 < len(self._input))
+    def messages(self) -> list[Json]:
+        """See `Request.messages`."""
+        text = given(self.parameters, "input")
+        return [{"role": "user", "content": text}] if isinstance(text, str) else super().messages
 
     @property
     def takes_notes(self) -> bool:
@@ -59,11 +50,11 @@ class ResponsesRequest(Request):
     def prepared(self, injection: Injection, *, instruct: bool) -> dict[str, Any]:
         """See `Request.prepared`."""
         parameters = dict(self.parameters)
-        if injection.text and (place := last_user_message(self._input)) is not None:
+        if injection.text and (place := last_user_message(self.messages)) is not None:
             if isinstance(parameters["input"], str):
                 parameters["input"] = injection.before(parameters["input"])
             else:
-                messages = list(self._input)
+                messages = list(self.messages)
                 messages[place] = with_text(messages[place], injection.text, "input_text", first=True)
                 parameters["input"] = messages
         if instruct:

@@ -12,6 +12,8 @@ _LEFT_OUT: Final = frozenset({"NotGiven", "Omit"})
 
 def get(target: Json, name: str, usual: Any = None) -> Any:
     """A field, or `usual` where there is none."""
+    if isinstance(target, dict):  # by far the most frequent, and told faster than a Mapping
+        return target.get(name, usual)
     return target.get(name, usual) if isinstance(target, Mapping) else getattr(target, name, usual)
 
 
@@ -25,7 +27,7 @@ def put(target: Json, name: str, value: Any) -> None:
 
 def items(target: Json, name: str) -> Sequence[Json]:
     """The list in a field; empty where there is none."""
-    value = get(target, name)
+    value = None if target is None else get(target, name)
     return value if isinstance(value, list | tuple) else ()
 
 

@@ -17,6 +17,7 @@ from wrapt import BaseObjectProxy
 from headroom.clients.shapes import Json
 
 _EVENT_END: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _LINE: Final = re.compile(rb"[^\r\n]+")
 
 
@@ -83,18 +84,14 @@ class CleanBody(BaseObjectProxy):  # type: ignore[type-arg]
 
     def __init__(self, response: Any, rewriter: "_Rewriter", delivery: Delivery) -> None:
         super().__init__(response.stream)
-        # A second response around the same body undoes its compression.
-        self._self_source = type(response)(
-            response.status_code, headers=response.headers, stream=response.stream, request=response.request
-        )
-        if hasattr(response, "_content"):
-            self._self_source._content = response._content  # noqa: SLF001
         self._self_rewriter = rewriter
         self._self_delivery = delivery
+        self._self_plain = _plain(response)
         self._self_chunks: Any = None
 
     def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._self_source.iter_bytes():
+        plain = self._self_plain
+        for chunk in self.__wrapped__ if plain is None else plain.iter_bytes():
             if clean := self._self_rewriter.feed(chunk):
                 yield clean
         if clean := self._self_rewriter.finish():
@@ -103,7 +100,8 @@ class CleanBody(BaseObjectProxy):  # type: ignore[type-arg]
     def __aiter__(self) -> "CleanBody":
         # Iterated anew (the SDK drains what lies behind the last event), it goes on where it was.
         if self._self_chunks is None:
-            self._self_chunks = self._self_source.aiter_bytes()
+            plain = self._self_plain
+            self._self_chunks = aiter(self.__wrapped__ if plain is None else plain.aiter_bytes())
         return self
 
     async def __anext__(self) -> bytes:
@@ -117,7 +115,7 @@ class CleanBody(BaseObjectProxy):  # type: ignore[type-arg]
     def close(self) -> None:
         """Release the connection; the answer ends here."""
         try:
-            self._self_source.close()
+            (self._self_plain or self.__wrapped__).close()
         finally:
             self._self_delivery.ended()
 
@@ -125,12 +123,25 @@ class CleanBody(BaseObjectProxy):  # type: ignore[type-arg]
         """The same for an asynchronous body."""
         try:
             try:
-                if self._self_chunks is not None:
+                if hasattr(self._self_chunks, "aclose"):
                     await self._self_chunks.aclose()
             finally:
-                await self._self_source.aclose()
+                await (self._self_plain or self.__wrapped__).aclose()
         finally:
             await self._self_delivery.ended_async()
+
+
+def _plain(response: Any) -> Any:
+    """A second response around the same body, which undoes its compression, if there is any to undo."""
+    read = hasattr(response, "_content")
+    if not read and response.headers.get("content-encoding", "identity") == "identity":
+        return None
+    plain = type(response)(
+        response.status_code, headers=response.headers, stream=response.stream, request=response.request
+    )
+    if read:
+        plain._content = response._content  # noqa: SLF001 - see _clean
+    return plain
 
 
 class _Rewriter(Protocol):
@@ -180,9 +191,9 @@ class _EventRewriter:
         pending = self._pending + chunk
         clean = []
         start = 0
-        for end in _EVENT_END.finditer(pending):
-            clean.append(self._rewritten(pending[start : end.end()]))
-            start = end.end()
+        while (end := _end_of_event(pending, start)) is not None:
+            clean.append(self._rewritten(pending[start:end]))
+            start = end
         self._pending = pending[start:]
         return b"".join(clean)
 
@@ -192,14 +203,18 @@ class _EventRewriter:
         return (self._rewritten(last) if last.strip() else last) + self._rest()
 
     def _rewritten(self, event: bytes) -> bytes:
-        lines = _LINE.findall(event)
-        data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+        others: list[bytes] = []
+        if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2:  # as OpenAI sends chunks
+            data = event[6:-2]
+        else:
+            lines = _LINE.findall(event)
+            data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+            others = [line for line in lines if not line.startswith(b"data:")]
         if data.startswith(b"[DONE]"):
             return self._rest() + event
         payload = _parsed(data)
         if payload is None or (clean := self._delivery.clean(payload, event=True)) is None:
             return event
-        others = [line for line in lines if not line.startswith(b"data:")]
         self._named = any(line.startswith(b"event:") for line in others)
         *before, last = clean
         own = b"\n".join([*others, b"data: " + _encoded(last), b"", b""])
@@ -213,9 +228,18 @@ class _EventRewriter:
         return name + b"data: " + _encoded(payload) + b"\n\n"
 
 
+def _end_of_event(body: bytes, start: int) -> int | None:
+    """Where the event ends that begins at `start`; None where its end is still to come."""
+    if b"\r" not in body:
+        end = body.find(b"\n\n", start)
+        return None if end < 0 else end + 2
+    found = _EVENT_END.search(body, start)
+    return None if found is None else found.end()
+
+
 def _parsed(data: bytes) -> Json | None:
     try:
-        payload = json.loads(data)
+        payload = json.loads(data.decode())
     except ValueError:
         return None
     return payload if isinstance(payload, dict) else None
@@ -223,4 +247,4 @@ def _parsed(data: bytes) -> Json | None:
 
 def _encoded(payload: Json) -> bytes:
     # Half a surrogate pair, which UTF-8 cannot say, becomes the escape that JSON has for it.
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+    return _encode(payload).encode(errors="backslashreplace")
