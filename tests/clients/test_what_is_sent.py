@@ -2,11 +2,12 @@
 instruction in the system message; what the caller passed stays as it was."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from asking import CLIENTS, block, user
+from asking import CLIENTS, block, got, user
+from openai import BadRequestError
 from openai.types.chat import ChatCompletionMessage
 from pydantic import BaseModel
 
@@ -116,6 +117,45 @@ def test_messages_may_be_objects_and_iterators(client: Any, server: ScriptedServ
     client.chat.completions.create(model="any", messages=iter([answer, mine]))
     assert KNOWN in sent(server)[-1]["content"]
     assert mine.content == QUESTION
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+async def test_what_the_callers_own_generator_raises_reaches_the_caller(
+    server: ScriptedServer,
+    engine: Engine,
+    asynchronous: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    def broken() -> Iterator[dict[str, Any]]:
+        yield from user(QUESTION)
+        raise ZeroDivisionError
+
+    inner = CLIENTS["openai", asynchronous](server)
+    client = with_memory(inner, "alice", memory=engine)
+    for create, name in ((client.chat.completions.create, "messages"), (client.responses.create, "input")):
+        with pytest.raises(ZeroDivisionError):
+            await got(create(model="any", **{name: broken()}))
+    await got(inner.close())
+    assert client.memory.failures == 0
+    assert not server.requests
+
+
+@pytest.mark.parametrize("message", [{"role": "user", "content": QUESTION}, {}])
+def test_a_mapping_in_place_of_messages_passes_untouched(
+    client: Any, server: ScriptedServer, message: dict[str, str]
+) -> None:
+    with pytest.raises(BadRequestError):
+        client.chat.completions.create(model="any", messages=message)
+    assert sent(server) == message
+
+
+def test_a_parameter_that_cannot_be_understood_costs_no_answer(
+    connect: Callable[..., Any], server: ScriptedServer
+) -> None:
+    client = connect(server, strict=False)
+    client.chat.completions.create(model="any", messages=user(QUESTION), modalities=5)
+    assert server.requests[-1].body["modalities"] == 5
+    assert [failure.step for failure in client.memory.last_exchange.failures] == ["inject"]
 
 
 def test_the_responses_api_gets_the_instruction_as_instructions(client: Any, server: ScriptedServer) -> None:
