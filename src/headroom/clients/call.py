@@ -219,7 +219,7 @@ class Call:
                 try:
                     if self._note():
                         with self._guarded("store"):
-                            await self._core.run(self._store)
+                            await self._core.run_in_turn(self._store)
                 finally:
                     self._end_trace()
                 with self._guarded("callback"):

@@ -16,6 +16,7 @@ from headroom.errors import (
     ConfigurationError,
     EmbedderMismatchError,
     MissingDependencyError,
+    OverloadedError,
     ScopeConflictError,
     StorageError,
 )
@@ -36,11 +37,14 @@ _TURNS: Final = 512
 """How many turns' injections one client keeps for the further calls of each."""
 _TURN_SECONDS: Final = 600.0
 """How long a turn's injection is used again."""
+_OVERLOAD_SECONDS: Final = 10.0
+"""How often the log says that the memory is overloaded: a flood of calls makes no flood of warnings."""
 _TELLING: Final = (
     ClosedError,
     ConfigurationError,
     EmbedderMismatchError,
     MissingDependencyError,
+    OverloadedError,
     StorageError,
 )
 """Errors whose messages say what to do, and hold nothing of a user's."""
@@ -58,6 +62,7 @@ class ClientCore:
     ) -> None:
         self.options = options
         self.failures = 0
+        self._overload_told = -_OVERLOAD_SECONDS
         self._fixed = fixed
         self._source = source
         self._turns: dict[tuple[object, ...], tuple[float, Sequence[Memory], Injection]] = {}
@@ -94,10 +99,16 @@ class ClientCore:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that uses the memory in one of the memory's worker threads."""
-        memory = self._source
-        if not isinstance(memory, HierarchicalMemory):
-            memory = await to_thread.run_sync(self.open)
-        return await memory.run(function, *args, **kwargs)
+        return await (await self._opened()).run(function, *args, **kwargs)
+
+    async def run_in_turn(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for what must not be lost; see `HierarchicalMemory.run_in_turn`."""
+        return await (await self._opened()).run_in_turn(function, *args, **kwargs)
+
+    async def _opened(self) -> HierarchicalMemory:
+        if isinstance(self._source, HierarchicalMemory):
+            return self._source
+        return await to_thread.run_sync(self.open)
 
     # What was shown in a turn
 
@@ -145,9 +156,17 @@ class ClientCore:
             trace.failures.append(Failure(step, error))
         if strict:
             raise error
+        if isinstance(error, OverloadedError) and not self._tells_of_overload():
+            return
         what = f"{type(error).__name__}: {error}" if isinstance(error, _TELLING) else type(error).__name__
         log.warning("memory failed to %s (%s); the call went on without it, as strict is off", step, what)
         log.debug("memory failed to %s", step, exc_info=error)
+
+    def _tells_of_overload(self) -> bool:
+        due = time.monotonic() - self._overload_told >= _OVERLOAD_SECONDS
+        if due:
+            self._overload_told = time.monotonic()
+        return due
 
     def is_strict(self, memory: HierarchicalMemory | None) -> bool:
         """Whether failures are raised; `memory` is the one that was opened, if any."""

@@ -232,12 +232,18 @@ class HierarchicalMemory:
         """Call a function that uses the engine as this memory's own methods do: in a worker thread."""
         return await self._in_thread(partial(function, *args, **kwargs))
 
-    async def _in_thread(self, call: Callable[[], T], *, abandon_on_cancel: bool = False) -> T:
+    async def run_in_turn(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `run` does, for work that must not be lost: however many wait, it waits as well."""
+        return await self._in_thread(partial(function, *args, **kwargs), bounded=False)
+
+    async def _in_thread(
+        self, call: Callable[[], T], *, abandon_on_cancel: bool = False, bounded: bool = True
+    ) -> T:
         lane = self._lane.get(None)
         if lane is None:
             lane = _Lane(self.engine.concurrency)
             self._lane.set(lane)
-        if lane.calls >= lane.threads.total_tokens + self.config.max_pending:
+        if bounded and lane.calls >= lane.threads.total_tokens + self.config.max_pending:
             raise OverloadedError(
                 f"{self.config.max_pending} calls are waiting for the memory already; "
                 "try again later, or raise max_pending"
