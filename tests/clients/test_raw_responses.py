@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from headroom import with_memory
 from headroom.memory import Engine, MemoryFilter
+from headroom.prompting.instruction import INSTRUCTION
 from headroom.testing import Failure, ScriptedApp, ScriptedServer
 
 HELLO = {"model": "any", "messages": user("Hello there")}
@@ -219,7 +220,7 @@ def test_answers_fetched_again_are_clean(engine: Engine) -> None:
         "object": "response",
         "status": "completed",
         "output": [item],
-        "instructions": None,
+        "instructions": f"Be terse.\n\n{INSTRUCTION}",
     }
 
     def handle(request: httpx2.Request) -> httpx2.Response:
@@ -231,6 +232,7 @@ def test_answers_fetched_again_are_clean(engine: Engine) -> None:
         assert client.chat.completions.retrieve("c1").choices[0].message.content == CLEAN
         assert client.chat.completions.update("c1", metadata={}).choices[0].message.content == CLEAN
         assert client.responses.retrieve("r1").output_text == CLEAN
+        assert client.responses.retrieve("r1").instructions == "Be terse."
         assert client.responses.cancel("r1").output_text == CLEAN
         assert client.memory.last_exchange is None
     assert engine.count("alice") == 0

@@ -169,5 +169,6 @@ class ResponsesAnswer(Answer):
         told = get(response, "instructions")
         if not isinstance(told, str) or not told.endswith(INSTRUCTION) or told == self._instructions:
             return False
-        put(response, "instructions", self._instructions)
+        # What was made earlier may have had other instructions than this call's parameters.
+        put(response, "instructions", told.removesuffix(INSTRUCTION).removesuffix("\n\n") or None)
         return True
