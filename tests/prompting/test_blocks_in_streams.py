@@ -1,7 +1,9 @@
 """A streamed answer loses its memory blocks and nothing else, however it is cut into pieces."""
 
 import itertools
+import json
 import random
+import time
 
 import pytest
 from hypothesis import given
@@ -44,6 +46,37 @@ ANSWERS = {
     "code, then a block": (f"```go\nx := a<b\n```\n{BLOCK}", "```go\nx := a<b\n```", 1),
     "longer fences": (f"````md\n```\n{BLOCK}\n```\n````\nSo.", None, 0),
     "unicode": (f"Grüße, 世界 👩‍💻!\u00a0\u2028{BLOCK}", "Grüße, 世界 👩‍💻!", 1),
+    "behind a quotation": (f'The motto is "carpe diem"{BLOCK}', 'The motto is "carpe diem"', 1),
+    "behind a quotation, with more": (f"It is “fine”{BLOCK} So.", "It is “fine” So.", 1),
+    "behind inline code": (f"Run `pip install x`{BLOCK} now.", "Run `pip install x` now.", 1),
+    "behind a backslash": (f"In C:\\path\\{BLOCK}", "In C:\\path\\", 1),
+    "behind backticks in a sentence": (
+        f"Fences start with ``` in Markdown.\n\n{BLOCK}\nSo.",
+        "Fences start with ``` in Markdown.\n\nSo.",
+        1,
+    ),
+    "in code that was not closed": (f"```python\ncode\n\n{BLOCK}", "```python\ncode", 1),
+    "truncated in code": ('```\ncode\n\n<memory>{"memories": [{"con', "```\ncode", 1),
+    "last in code": (f"~~~\ncode\n{BLOCK}\n~~~\n", "~~~\ncode\n~~~\n", 1),
+    "directly behind code": (f"```\ncode\n```{BLOCK}\nSo.", "```\ncode\n```\nSo.", 1),
+    "quoted, and the last thing said": (f"So. `{BLOCK}`", "So. ``", 1),
+    "no quotes around the key": ("Yes. <memory>{memories: [a]}</memory>", "Yes.", 1),
+    "a space in the tag": ('Yes. <memory >{"memories": []}</memory >', "Yes.", 1),
+    "smart quotes": ("Yes. <memory>{“memories”: [“Likes tea”]}</memory>", "Yes.", 1),
+    "a space of no width": ('Yes. <memory>\u200b{"memories": []}\u200b</memory>', "Yes.", 1),
+    "nothing noted": ("Yes.\n<memory>\n</memory>\n", "Yes.", 1),
+    "half a closing tag": ('Yes. <memory>{"memories": []}</mem', "Yes.", 1),
+    "truncated in the key": ('Yes. <memory>{"memo', "Yes.", 1),
+    "other keys first": ('Yes. <memory>{"why": "new", "memories": []}</memory> So.', "Yes. So.", 1),
+    "a mention, then a block": (f'The tag <memory>{{" opens it.\n{BLOCK}', 'The tag <memory>{" opens it.', 1),
+    "in inline code": (f"Use `echo {BLOCK}` to test, or `` {BLOCK} `` too.", None, 0),
+    "in other code": (f"~~~xml\n{BLOCK}\n~~~\nThat is it.", None, 0),
+    "begun in inline code": ('It begins with `<memory>{"memories": [`; no more.', None, 0),
+    "unknown keys": ('<config><memory>{"limit": "512Mi"}</memory></config>', None, 0),
+    "unknown keys, unclosed": ('Set <memory>{"limit": "512Mi"} there.', None, 0),
+    "a list without a closing tag": ('  return <memory>["x"]\n more', None, 0),
+    "an unclosed mention": ('The tag <memory>{" opens, and `</mem` closes: more text.', None, 0),
+    "the tag pair": ("Put it between <memory></memory> tags, `<memory></memory>`, as such.", None, 0),
     "half a tag": ("a <mem b <memory c <memory>", None, 0),
 }
 
@@ -86,13 +119,19 @@ FRAGMENTS = (
     "<memory>",
     "</memory>",
     '{"',
+    "{",
+    '"memories": ',
+    "text:",
     "}",
     "[",
     "]",
     '"',
     "\\",
     "```",
+    "~~~",
     "`",
+    "\u200b",
+    "“",
     "json",
     "\n",
     " ",
@@ -124,17 +163,87 @@ def test_ordinary_text_is_shown_at_once(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["H", "`x`", "a<b", "<b>", "<memory> tag", "```python", "<memory>x", '"<memory>{']
+    "piece", ["H", "`x`", "a<b", "<b>", "<memory> tag", "```python", "<memory>x", "<memory>{{", "~~~"]
 )
 def test_what_cannot_become_a_block_is_not_held_back(piece: str) -> None:
     assert BlockFilter().feed(piece) == piece
 
 
-@pytest.mark.parametrize("piece", ["<", "<mem", "<memory>", "<memory> {", "```", "```json\n<"])
+@pytest.mark.parametrize("piece", ["<", "<mem", "<memory>", "<memory> {", "<memory>{", "```", "```json\n<"])
 def test_what_could_become_a_block_is_held_back_until_it_cannot(piece: str) -> None:
     block_filter = BlockFilter()
     assert block_filter.feed(f"Yes. {piece}") == "Yes."
     assert block_filter.feed("?") == f" {piece}?"
+
+
+text_without_code = st.text(alphabet=st.characters(exclude_characters="<`~", exclude_categories=["Cs"]))
+CODE = ("", "`", '"', "“", "'", "\\", "`x`", "Says ``` so", "```\n", "````md\n```\n", "  ~~~ x\n", "x```y\n")
+ENDS = ("", "`", "``", '"', "”", "'", "\n", "\n```", "\n````\n", "\n~~~", ' "\n```\n ')
+
+
+@given(text_without_code, st.sampled_from(CODE), st.sampled_from(ENDS))
+def test_a_block_that_is_the_last_thing_said_is_one_wherever_it_stands(
+    text: str, before: str, behind: str
+) -> None:
+    shown, blocks = strip_blocks(text + before + BLOCK + behind)
+    assert "memories" not in shown
+    assert len(blocks) == 1
+
+
+@given(
+    text_without_code,
+    st.sampled_from(
+        [("`", "`"), ("`x ", "`"), ("\n```\n", "\n```\n"), ("\n~~~xml\n", "\n~~~\n"), ('"', '"'), ("“", "”")]
+    ),
+    st.characters(categories=["L", "N"]),
+)
+def test_a_block_that_is_talked_about_is_left_alone(text: str, around: tuple[str, str], more: str) -> None:
+    answer = f"{text}{around[0]}{BLOCK}{around[1]} {more}"
+    assert strip_blocks(answer) == (answer, [])
+
+
+@given(
+    st.dictionaries(st.text("abcxyz_", min_size=1), st.integers() | st.text("abc {}"), min_size=1),
+    text_without_code,
+)
+def test_an_object_of_somebody_else_is_left_alone(values: dict[str, object], text: str) -> None:
+    answer = f"{text}<memory>{json.dumps(values)}</memory> So."
+    assert strip_blocks(answer) == (answer, [])
+
+
+LONG = {
+    "space behind the JSON": ("<memory>{}", " ", "x"),
+    "commas behind the JSON": ("<memory>{}", ",", ""),
+    "space behind a fence": ("```json\n<memory>{}</memory>", " ", "x"),
+    "quotes behind a quotation": ('"<memory>{}</memory>', '"', "x"),
+    "space": ("", " ", "x"),
+    "one line": ("", "a`", ""),
+    "backticks": ("", "`", "x"),
+    "tags": ("", "<memory>", ""),
+    "openings": ("", '<memory>{"', ""),
+    "objects of somebody else": ("", '<memory>{"a": 1}</memory>', ""),
+    "blocks": ("", '<memory>{"text": 1}</memory>', ""),
+    "blocks behind a mention": ('<memory>{"', '<memory>{"text": 1}</memory>', ""),
+    "a string": ('<memory>{"text":"', "a", ""),
+}
+
+
+def fastest(text: str, size: int) -> float:
+    """The least seconds of processor time that it takes, of three, in pieces of this size."""
+    times = []
+    for _ in range(3):
+        before = time.process_time()
+        stream([text[start : start + size] for start in range(0, len(text), size)])
+        times.append(time.process_time() - before)
+    return min(times)
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("size", [4, 1_000_000])
+def test_the_time_grows_with_the_text_and_not_with_its_square(name: str, size: int) -> None:
+    start, middle, end = LONG[name]
+    short, long = (start + middle * (length // len(middle)) + end for length in (4_000, 32_000))
+    assert fastest(long, size) < 24 * max(fastest(short, size), 0.001)
 
 
 def test_the_beginning_of_a_tag_is_dropped_where_the_text_is_known_to_be_cut_off() -> None:
@@ -145,7 +254,7 @@ def test_the_beginning_of_a_tag_is_dropped_where_the_text_is_known_to_be_cut_off
 def test_what_is_settled_grows_with_the_text() -> None:
     block_filter = BlockFilter()
     settled = []
-    for piece in ("ab ", "<mem", "ory>", '{"a": 1}</memory>', " \n", "c", " "):
+    for piece in ("ab ", "<mem", "ory>", '["abcd"]</memory>', " \n", "c", " "):
         block_filter.feed(piece)
         settled.append(block_filter.decided)
     block_filter.finish()

@@ -1,59 +1,30 @@
 """Takes memory blocks out of a model's answer while it streams.
 
-What has the shape of a block, and so is one, decided from its first characters alone:
+What has the shape of a block, and so is one:
 
-- `<memory>` (any case), then, behind white space or a code fence or at once, the beginning of a JSON object
-  or list;
-- not directly behind a quotation mark, a backtick or a backslash, and not inside a fenced code block: there
-  it is only talked about. A fence around the block itself is the exception; it must be the last thing said.
+- It opens with `<memory>` (any case) and, behind white space or a code fence or at once, the beginning of a
+  JSON object or list.
+- The object has a key that `headroom.prompting.extraction` reads, or is empty. A list needs no key where its
+  closing tag, or the end of the text, follows.
+- It ends where its JSON and its closing tag end; or its JSON alone, where no closing tag follows; or, where
+  the JSON is broken, with the first closing tag. If the text ends before all that, the block ends with it,
+  provided that it begins with such a key or the text is known to be cut off.
+- It is not only talked about. That is a block in fenced code, or fenced itself, or in a code span or
+  quotation that ends directly behind it, if anything but fences and quotation marks follows. So what is
+  said last is a block even in code that was never closed.
 
-A block ends where its JSON and its closing tag end; or its JSON alone, where no closing tag follows; or,
-where the JSON is broken, with the first closing tag, or with the text. All else is the caller's, character
-for character. The white space around a block goes with it, but for what must stand between the words.
+Tags around nothing are a block, too, if they are said last. All else is the caller's, character for
+character. The white space around a block goes with it, but for what
+must stand between the words; so does a fence around nothing but the block.
 """
 
-import itertools
 import re
-from collections.abc import Iterable
 from typing import Final
 
-_SPACE: Final = r"\s{0,80}"
-_TAG: Final = tuple("<memory>")
-_FENCE: Final = ("`", "`", "`")
-_FENCE_LINE: Final = (*_FENCE, "(?:j(?:s(?:o(?:n)?)?)?)?", r"[ \t]{0,8}", r"[\r\n]", _SPACE)
-_INNER_FENCE: Final = (*_FENCE, "(?:j(?:s(?:o(?:n)?)?)?)?", _SPACE)
-_JSON: Final = ((r"\{", _SPACE, r"[\"'}]"), (r"\[", _SPACE, r"[{\"'\]]"))
+from headroom.prompting import block_grammar as grammar
+from headroom.prompting.markdown_code import MarkdownCode
 
-
-def _openings() -> Iterable[tuple[str, ...]]:
-    for outer, inner, json in itertools.product(((), _FENCE_LINE), ((), _INNER_FENCE), _JSON):
-        yield (*outer, *_TAG, _SPACE, *inner, *json)
-
-
-def _beginnings(parts: tuple[str, ...]) -> str:
-    """A pattern for every text that begins like one of these patterns in a row, and ends too early."""
-    pattern = ""
-    for part in reversed(parts):
-        pattern = f"(?:{part}{pattern})?"
-    return pattern
-
-
-_OPENING: Final = re.compile("|".join(f"(?:{''.join(parts)})" for parts in _openings()), re.IGNORECASE)
-_OPENING_BEGUN: Final = re.compile("|".join(map(_beginnings, _openings())), re.IGNORECASE)
-_CANDIDATE: Final = re.compile(r"<|`{3,}|`+\Z")
-_CLOSING: Final = re.compile(r"</memory\s{0,8}>", re.IGNORECASE)
-_CLOSING_BEGUN: Final = re.compile(_beginnings((*"</memory", r"\s{0,8}")), re.IGNORECASE)
-_JSON_START: Final = re.compile(r"[{\[]")
-_JSON_TOKEN: Final = re.compile(r"[\"{}\[\]<]")
-_STRING_TOKEN: Final = re.compile(r"[\"\\]")
-_MORE_JSON: Final = re.compile(r"[\s,;`]*\{")
-_FILLER: Final = re.compile(r"[\s,;`]*")
-_FENCE_END: Final = re.compile(r"\s*`*\s*")
-_BACKTICKS: Final = re.compile(r"`+")
-
-_QUOTING: Final = frozenset("\"'`\\\u2018\u201c\u00ab")
-"""What stands directly before a tag that is only being talked about."""
-_FENCE_LENGTH: Final = 3
+_PIECE: Final = 4096
 
 
 class BlockFilter:
@@ -75,21 +46,21 @@ class BlockFilter:
         self._final = False  # whether nothing follows the pending text
         self._incomplete = False  # whether something should have
 
-        self._before = (0, "")  # white space that was not shown yet: where it starts, and what it is
-        self._after = (0, "")  # the same behind a block
+        # White space that was not shown yet, where it starts and what it is, and the same behind a block
+        self._before: tuple[int, list[str]] = (0, [])
+        self._after: tuple[int, list[str]] = (0, [])
         self._gap = False  # whether a block was removed since something was shown
 
-        self._fence = 0  # how many backticks opened the fenced code that this is in
-        self._backticks = 0  # how many of them the decided text ends with
+        self._code = MarkdownCode()
 
-        self._block = (
-            ""  # what is read of a block: its "json", a "string", "behind" the JSON, the last "fence"
-        )
+        self._block = ""  # what is read of a block: its "json", a "string", "behind" the JSON, or the "tail"
         self._body = 0  # where the pending block's body starts and ends, within the pending text
         self._body_end = 0
-        self._read = 0  # how far the pending block was read
+        self._end = 0  # where it ends itself
+        self._read = 0  # how far it was read
         self._depth = 0
-        self._fenced = False
+        self._fenced = False  # whether it is alone in fenced code
+        self._unquoting: re.Pattern[str] | None = None  # what follows it if it is only talked about
 
     @property
     def decided(self) -> int:
@@ -99,11 +70,16 @@ class BlockFilter:
 
     def feed(self, text: str) -> str:
         """Take the next piece of the text and return what can be shown now."""
-        if not self._pending and not self._block and "<" not in text and "`" not in text:
+        if not self._pending and "<" not in text and "`" not in text:
             self._show(text)
         else:
-            self._pending += text
-            self._advance()
+            # Small pieces: what is pending is copied for each block that is taken out of it.
+            for start in range(0, len(text), _PIECE):
+                pending, self._pending = self._pending, ""
+                pending += text[start : start + _PIECE]  # in place, as nothing else refers to it
+                self._pending = pending
+                del pending
+                self._advance()
         return self._take()
 
     def finish(self, *, cut_off: bool = False) -> str:
@@ -115,8 +91,8 @@ class BlockFilter:
         self._final, self._incomplete = True, cut_off
         self._advance()
         if not self._gap:
-            self._emit(*self._before)
-        self._before = self._after = (self._position, "")
+            self._emit_held(self._before)
+        self._before = self._after = (self._position, [])
         return self._take()
 
     def _take(self) -> str:
@@ -134,12 +110,13 @@ class BlockFilter:
     def _read_text(self) -> bool:
         """Show the pending text up to the next block; whether one was found."""
         search = 0
-        while found := _CANDIDATE.search(self._pending, search):
+        while found := grammar.CANDIDATE.search(self._pending, search):
             start = found.start()
-            opening = _OPENING.match(self._pending, start)
-            if opening or _OPENING_BEGUN.fullmatch(self._pending, start):
+            opening = grammar.OPENING.match(self._pending, start)
+            if opening or grammar.OPENING_BEGUN.fullmatch(self._pending, start):
                 self._show_pending(start)
-                if self._may_open(fenced=(fenced := found[0] != "<")):
+                fenced = found[0] != "<"
+                if not fenced or not (self._code.fenced or self._last.strip()):
                     if opening:
                         self._open(opening, fenced=fenced)
                     elif self._is_cut_opening():
@@ -154,26 +131,32 @@ class BlockFilter:
         self._show_pending(len(self._pending))
         return False
 
-    def _may_open(self, *, fenced: bool) -> bool:
-        if fenced:
-            return not self._fence and not self._last.strip()
-        self._end_backticks()
-        return not self._fence and self._last not in _QUOTING
-
     def _is_cut_opening(self) -> bool:
         """Whether the pending beginning of an opening is all that the text has left of a block."""
         if not self._final or "<" not in self._pending:
             return False
         tag, _, rest = self._pending[self._pending.index("<") :].partition(">")
-        own_line = not self.shown or "\n" in self._before[1] + self._after[1]
+        own_line = not self.shown or "\n" in "".join(self._before[1] + self._after[1])
         return self._incomplete or bool(rest.strip()) or (own_line and len(tag) > 1)
 
     def _open(self, opening: re.Match[str], *, fenced: bool) -> None:
         self._fenced = fenced
         self._body = opening[0].index(">") + 1
-        json = _JSON_START.search(self._pending, self._body)
-        assert json is not None  # noqa: S101 - the opening ends with it
-        self._read, self._depth, self._block = json.start(), 0, "json"
+        empty = opening[0].endswith(">")
+        if fenced or self._code.fenced:
+            self._unquoting = grammar.ANYTHING
+        elif self._code.in_span:
+            self._unquoting = grammar.SPAN_END
+        elif self._last in grammar.QUOTING:
+            self._unquoting = grammar.UNQUOTING
+        else:
+            self._unquoting = grammar.ANYTHING if empty else None
+        if empty:
+            self._close(opening[0].rindex("<"), opening.end() - opening.start(), whole=True)
+        else:
+            json = grammar.JSON_START.search(self._pending, self._body)
+            assert json is not None  # noqa: S101 - the opening ends with it
+            self._read, self._depth, self._block = json.start(), 0, "json"
 
     def _read_block(self) -> bool:
         """Read on in the pending block; whether it ended."""
@@ -186,7 +169,7 @@ class BlockFilter:
                 case "behind":
                     moved = self._read_behind()
                 case _:
-                    moved = self._read_closing_fence()
+                    moved = self._read_tail()
             if not moved:
                 if not self._final:
                     return False
@@ -194,15 +177,15 @@ class BlockFilter:
         return True
 
     def _read_json(self) -> bool:
-        token = _JSON_TOKEN.search(self._pending, self._read)
+        token = grammar.JSON_TOKEN.search(self._pending, self._read)
         if token is None:
             self._read = len(self._pending)
             return False
         if token[0] == "<":
-            if closing := _CLOSING.match(self._pending, token.start()):
-                self._close(closing.start(), closing.end())
+            if closing := grammar.CLOSING.match(self._pending, token.start()):
+                self._close(closing.start(), closing.end(), whole=True)
                 return True
-            if not self._final and _CLOSING_BEGUN.fullmatch(self._pending, token.start()):
+            if not self._final and grammar.CLOSING_BEGUN.fullmatch(self._pending, token.start()):
                 self._read = token.start()
                 return False
         elif token[0] == '"':
@@ -210,12 +193,12 @@ class BlockFilter:
         else:
             self._depth += 1 if token[0] in "{[" else -1
             if self._depth == 0:
-                self._block = "behind"
+                self._block, self._body_end = "behind", token.end()
         self._read = token.end()
         return True
 
     def _read_string(self) -> bool:
-        token = _STRING_TOKEN.search(self._pending, self._read)
+        token = grammar.STRING_TOKEN.search(self._pending, self._read)
         if token is None:
             self._read = len(self._pending)
             return False
@@ -229,44 +212,78 @@ class BlockFilter:
         return True
 
     def _read_behind(self) -> bool:
-        if more := _MORE_JSON.match(self._pending, self._read):
-            self._read, self._depth, self._block = more.end(), 1, "json"
-            return True
-        filler = _FILLER.match(self._pending, self._read)
-        assert filler is not None  # noqa: S101 - it matches nothing at all, too
-        if closing := _CLOSING.match(self._pending, filler.end()):
-            self._close(self._read, closing.end())
-        elif self._final or not _CLOSING_BEGUN.fullmatch(self._pending, filler.end()):
-            self._close(self._read, self._read)
+        between = grammar.BETWEEN_JSON.match(self._pending, self._read)
+        assert between is not None  # noqa: S101 - it matches nothing at all, too
+        self._read = between.end()
+        if self._read == len(self._pending) and not self._final:
+            return False
+        if self._pending.startswith("{", self._read):
+            self._block = "json"
+        elif closing := grammar.CLOSING.match(self._pending, self._read):
+            self._close(self._body_end, closing.end(), whole=True)
+        elif not grammar.CLOSING_BEGUN.fullmatch(self._pending, self._read):
+            self._close(self._body_end, self._body_end, whole=False)
+        elif self._final:
+            self._close(self._body_end, len(self._pending), whole=True)
         else:
             return False
         return True
 
-    def _close(self, body_end: int, end: int) -> None:
-        self._body_end = body_end
-        if self._fenced:
-            self._read, self._block = end, "fence"
+    def _close(self, body_end: int, end: int, *, whole: bool) -> None:
+        """End the pending block, if that is what it is; `whole` with its tag, or with the text."""
+        body = self._pending[self._body : body_end]
+        if self._show_mention(end):
+            return
+        if grammar.KEY.search(body) or (whole and grammar.LIST_OR_NOTHING.match(body)):
+            self._body_end, self._end, self._read, self._block = body_end, end, end, "tail"
         else:
-            self._remove(end)
+            self._show_pending(end)
 
-    def _read_closing_fence(self) -> bool:
-        end = _FENCE_END.match(self._pending, self._read)
-        assert end is not None  # noqa: S101 - it matches nothing at all, too
-        if end.end() < len(self._pending):
-            # Something else was said behind the fenced code: it was an example, not a block.
-            self._block = ""
-            self._show_pending(self._read)
+    def _show_mention(self, end: int) -> bool:
+        """Show what is pending up to where a block begins as they usually do, if that is further on."""
+        usual = grammar.USUAL_OPENING.search(self._pending, 0, end)
+        if usual and usual.start() > self._pending.index("<"):
+            self._show_pending(usual.start())
+            return True
+        return False
+
+    def _read_tail(self) -> bool:
+        """Find out from what follows the block whether it is only talked about."""
+        if self._unquoting is None:
+            self._remove(self._end)
+            return True
+        if not self._unquoting.match(self._pending, self._end):
+            if not self._final and self._pending[self._end :] in {"", " "}:
+                return False
+            self._remove(self._end)
+            return True
+        last = grammar.LAST.match(self._pending, self._read)
+        assert last is not None  # noqa: S101 - it matches nothing at all, too
+        self._read = last.end()
+        if self._read < len(self._pending):
+            self._show_pending(self._end)
         elif self._final:
-            self._remove(end.end())
+            self._remove(self._read if self._fenced else self._end)
         else:
             return False
         return True
 
     def _cut_off(self) -> None:
-        """End the pending block with the text: at the first closing tag, or with all that is left."""
-        closing = _CLOSING.search(self._pending, self._body)
+        """Settle, at the end of the text, what became of a block whose JSON did not end."""
         end = len(self._pending)
-        self._close(*(closing.span() if closing else (end, end)))
+        if self._show_mention(end):
+            return
+        tag = self._pending.index("<")
+        usual = grammar.USUAL_OPENING.match(self._pending, tag)
+        usual = usual or grammar.USUAL_OPENING_BEGUN.fullmatch(self._pending, tag)
+        in_code = self._unquoting and "`" in grammar.JSON_START.split(self._pending[self._body :], 1)[1]
+        if closing := grammar.CLOSING.search(self._pending, self._body):
+            self._close(*closing.span(), whole=True)
+        elif (usual or self._incomplete) and not in_code:
+            self._body_end = end
+            self._remove(end)
+        else:
+            self._show_pending(end)
 
     def _remove(self, end: int) -> None:
         """Take the pending block, which ends at `end`, out of the text."""
@@ -275,13 +292,14 @@ class BlockFilter:
         self._last = self._pending[end - 1]
         self._position += end
         self._pending = self._pending[end:]
-        self._block, self._gap, self._backticks = "", True, 0
-        self._after = (self._position, "")
+        self._block, self._gap = "", True
+        self._after = (self._position, [])
 
     # Showing
 
     def _show_pending(self, end: int) -> None:
         text, self._pending = self._pending[:end], self._pending[end:]
+        self._block = ""
         self._show(text)
 
     def _show(self, text: str) -> None:
@@ -291,8 +309,7 @@ class BlockFilter:
         start = self._position
         self._position += len(text)
         self._last = text[-1]
-        if "`" in text or self._backticks:
-            self._count_backticks(text)
+        self._code.feed(text)
         if text.isspace():
             self._hold(start, text)
             return
@@ -301,20 +318,24 @@ class BlockFilter:
         if begin:
             self._hold(start, text[:begin])
         if not self._gap:
-            self._emit(*self._before)
+            self._emit_held(self._before)
         elif self.shown:
-            self._emit(*(self._before if self._before[1] else self._after))
+            self._emit_held(self._before if self._before[1] else self._after)
         self._emit(start + begin, text[begin:end])
-        self._before, self._after = (start + end, text[end:]), (0, "")
+        self._before, self._after = (start + end, [text[end:]] if end < len(text) else []), (0, [])
         self._gap = False
 
     def _hold(self, start: int, space: str) -> None:
-        held_from, held = self._after if self._gap else self._before
-        joined = (held_from if held else start, held + space)
-        if self._gap:
-            self._after = joined
+        held = self._after if self._gap else self._before
+        if held[1]:
+            held[1].append(space)
+        elif self._gap:
+            self._after = (start, [space])
         else:
-            self._before = joined
+            self._before = (start, [space])
+
+    def _emit_held(self, held: tuple[int, list[str]]) -> None:
+        self._emit(held[0], "".join(held[1]))
 
     def _emit(self, start: int, text: str) -> None:
         if not text:
@@ -324,21 +345,6 @@ class BlockFilter:
         if self.shown and self.shown[-1][1] == start:
             start = self.shown.pop()[0]
         self.shown.append((start, end))
-
-    # Fenced code: opened by three backticks or more, closed by at least as many
-
-    def _count_backticks(self, text: str) -> None:
-        for run in _BACKTICKS.finditer(text):
-            if run.start() > 0:
-                self._end_backticks()
-            self._backticks += len(run[0])
-        if not text.endswith("`"):
-            self._end_backticks()
-
-    def _end_backticks(self) -> None:
-        if self._backticks >= max(_FENCE_LENGTH, self._fence):
-            self._fence = 0 if self._fence else self._backticks
-        self._backticks = 0
 
 
 def strip_blocks(text: str) -> tuple[str, list[str]]:
