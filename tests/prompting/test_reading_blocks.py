@@ -54,6 +54,7 @@ def test_only_the_content_is_needed() -> None:
         '{"memories": [{"content": "Likes tea"}], "forget": ["m',
         "{'memories': [{'content': 'Likes tea'}]}",
         "{memories: [{content: Likes tea, importance: 0.5}]}",
+        "{“memories”: [{“content”: “Likes tea”, “importance”: 0.5}]}",
         '{"Memories": [{"Content": "Likes tea"}]}',
         '{"memories": [{"content": "  Likes\\n tea "}]}',
         '{"memories": [{"content": "Likes\ntea"}]}',
@@ -120,7 +121,7 @@ def test_a_category_is_one_of_the_six_or_none(written: str, category: MemoryCate
 @pytest.mark.parametrize(
     ("written", "importance"),
     [("0.3", 0.3), ('"0.9"', 0.9), ("7", 1.0), ("-1", 0.0), ("1e999", 1.0), ("NaN", None), ("true", None),
-     ('"high"', None), ("[1]", None), ("null", None)],
+     ('"high"', None), ("[1]", None), ("null", None), ("9" * 4000, None)],
 )  # fmt: skip
 def test_an_importance_lies_between_0_and_1_or_is_unknown(written: str, importance: float | None) -> None:
     assert read_block(f'[{{"content": "a1", "importance": {written}}}]').memories[0].importance == importance
@@ -158,6 +159,10 @@ def test_half_a_surrogate_pair_is_left_out() -> None:
 def test_a_flood_is_cut_short() -> None:
     extraction = read_block(json.dumps({"memories": [f"fact {n}" for n in range(1000)]}))
     assert len(extraction.memories) == MAX_ITEMS
+
+
+def test_a_flood_of_nonsense_is_counted_no_further() -> None:
+    assert read_block(json.dumps({"memories": [1] * 1000, "forget": [True] * 1000})).unreadable == MAX_ITEMS
 
 
 @pytest.mark.parametrize(

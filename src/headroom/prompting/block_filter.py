@@ -14,8 +14,8 @@ What has the shape of a block, and so is one:
   said last is a block even in code that was never closed.
 
 Tags around nothing are a block, too, if they are said last. All else is the caller's, character for
-character. The white space around a block goes with it, but for what
-must stand between the words; so does a fence around nothing but the block.
+character. The white space around a block goes with it, but for what must stand between the words; so does a
+fence around nothing but the block.
 """
 
 import re

@@ -21,13 +21,15 @@ from headroom.memory.model import MemoryCategory, ScopeLevel
 Json: TypeAlias = Any
 
 MAX_ITEMS: Final = 32
-"""How many memories and how many handles to forget are read from one block."""
+"""How many memories and how many handles to forget are read from one block, and how many unreadable items
+are counted."""
 _MAX_DEPTH: Final = 8
 
 _TOKEN: Final = re.compile(
     r"""
     (?P<string>(["'])(?:\\.|[^\\])*?\2(?=\s*[,:}\]]|\s*\Z))  # ends with a quote that something can follow
-    | (?P<cut>["'].*\Z)
+    | (?P<smart>[\u201c-\u201f][^\u201c-\u201f]*[\u201c-\u201f](?=\s*[,:}\]]|\s*\Z))
+    | (?P<cut>["'\u201c-\u201f].*\Z)
     | (?P<mark>[{}\[\]:,])
     | (?P<word>[^\s{}\[\]:,"'][^{}\[\]:,"'\r\n]*)
     """,
@@ -61,7 +63,7 @@ class Extraction:
     forget: list[str] = field(default_factory=list)
     """Handles of shown memories."""
     unreadable: int = 0
-    """How many items made no sense."""
+    """How many items made no sense, as far as they were counted."""
 
 
 def read_block(body: str) -> Extraction:
@@ -73,6 +75,7 @@ def read_block(body: str) -> Extraction:
             value = {key: member for key, member in value.items() if isinstance(member, list)}  # noqa: PLW2901
         _collect(value, extraction)
     del extraction.memories[MAX_ITEMS:], extraction.forget[MAX_ITEMS:]
+    extraction.unreadable = min(extraction.unreadable, MAX_ITEMS)
     return extraction
 
 
@@ -132,7 +135,7 @@ def _category(value: Json) -> MemoryCategory | None:
 def _importance(value: Json) -> float | None:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if isinstance(value, bool) or math.isnan(number):
         return None
@@ -183,7 +186,7 @@ class _Reader:
             return self._object(depth)
         if symbol == "[":
             return self._list(depth)
-        return (_unquoted(symbol) if kind == "string" else _bare(symbol)), True
+        return (_unquoted(symbol) if kind in {"string", "smart"} else _bare(symbol)), True
 
     def _list(self, depth: int) -> tuple[list[Json], bool]:
         items: list[Json] = []
