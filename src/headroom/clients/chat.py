@@ -17,7 +17,9 @@ from headroom.clients.shapes import (
 from headroom.prompting.injection import Injection
 from headroom.prompting.instruction import INSTRUCTION
 
-_TEXTS: Final = ("content", "refusal")
+_REASONING: Final = ("reasoning", "reasoning_content")
+"""Where servers that are like OpenAI's put what a model thinks: blocks in there are no operations."""
+_TEXTS: Final = (*_REASONING, "content", "refusal")
 _COMPLETE: Final = frozenset({"stop", "tool_calls", "function_call"})
 """The reasons to stop at which an answer is whole."""
 
@@ -69,8 +71,8 @@ class ChatAnswer(Answer):
         """See `Answer.blocks`."""
         # Choices are alternatives: taking the notes of all of them would store each memory several times.
         noted = {index: list(blocks) for index, blocks in self._blocks.items() if blocks}
-        for (index, _), text in self._open.items():
-            if text.blocks:
+        for (index, name), text in self._open.items():
+            if text.blocks and name not in _REASONING:
                 noted.setdefault(index, []).extend(text.blocks)
         return noted[min(noted)] if noted else ()
 
@@ -81,12 +83,13 @@ class ChatAnswer(Answer):
             message = get(choice, "message")
             cut_off = get(choice, "finish_reason") not in _COMPLETE
             for name in _TEXTS:
-                blocks = clean(message, name, get(choice, "logprobs"), name, cut_off=cut_off)
-                if blocks is not None:
-                    dirty = True
-                    self._blocks.setdefault(get(choice, "index", 0), []).extend(blocks)
-                    if not get(message, name) and get(message, "tool_calls"):
-                        put(message, name, None)
+                for holder, field in _pieces(message, name):
+                    blocks = clean(holder, field, get(choice, "logprobs"), name, cut_off=cut_off)
+                    if blocks is not None:
+                        dirty = True
+                        self._keep((get(choice, "index", 0), name), blocks)
+                        if not get(message, name) and get(message, "tool_calls"):
+                            put(message, name, None)
         for completion in items(payload, "data"):  # a list of stored completions
             dirty |= self.whole(completion)
         return dirty
@@ -98,31 +101,34 @@ class ChatAnswer(Answer):
         for choice in items(payload, "choices"):
             delta, index = get(choice, "delta"), get(choice, "index", 0)
             for name in _TEXTS:
-                text = get(delta, name)
-                if (text and isinstance(text, str)) or (self._open and (index, name) in self._open):
-                    dirty |= self._clean_delta(payload, choice, (index, name), text or "", before)
+                if get(delta, name) or (self._open and (index, name) in self._open):
+                    dirty |= self._clean_delta(payload, choice, (index, name), before)
         return [*before, payload] if dirty else None
 
-    def _clean_delta(
-        self, chunk: Json, choice: Json, place: tuple[int, str], text: str, before: list[Json]
-    ) -> bool:
+    def _clean_delta(self, chunk: Json, choice: Json, place: tuple[int, str], before: list[Json]) -> bool:
         """Clean one text of one choice; what has to be delivered before this chunk is added to `before`."""
+        name, delta, logprobs = place[1], get(choice, "delta"), get(choice, "logprobs")
+        pieces = _pieces(delta, name)
+        text = "".join(get(*piece) or "" for piece in pieces)
         filtered = self._open.get(place)
         if filtered is None:
             filtered = self._open[place] = FilteredText()
-        name, logprobs = place[1], get(choice, "logprobs")
         shown, tokens = filtered.feed(text, items(logprobs, name))
-        if (reason := get(choice, "finish_reason")) is None:
+        reason = get(choice, "finish_reason")
+        thought = name in _REASONING and not text and bool(get(delta, "content") or get(delta, "tool_calls"))
+        if reason is None and not thought:
             self._latest[place] = (chunk, choice)
         else:
-            rest, more = self._finish(place, cut_off=reason not in _COMPLETE)
-            if text or get(get(choice, "delta"), "tool_calls"):
+            rest, more = self._finish(place, cut_off=reason not in {None, *_COMPLETE})
+            if text or (get(delta, "tool_calls") and not thought):
                 shown, tokens = shown + rest, tokens + more
             elif rest:
                 # Who has seen the reason to stop may not look for text any more.
                 before.append(_chunk(chunk, choice, name, rest, more))
         if shown != text:
-            put(get(choice, "delta"), name, shown)
+            for holder, field in pieces[1:]:
+                put(holder, field, "")
+            put(*pieces[0], shown)
             if logprobs is not None:
                 put(logprobs, name, tokens)
         return shown != text or bool(before)
@@ -130,8 +136,12 @@ class ChatAnswer(Answer):
     def _finish(self, place: tuple[int, str], *, cut_off: bool) -> tuple[str, list[Json]]:
         filtered = self._open.pop(place)
         rest = filtered.finish(cut_off=cut_off)
-        self._blocks.setdefault(place[0], []).extend(filtered.blocks)
+        self._keep(place, filtered.blocks)
         return rest
+
+    def _keep(self, place: tuple[int, str], blocks: Sequence[str]) -> None:
+        if place[1] not in _REASONING:
+            self._blocks.setdefault(place[0], []).extend(blocks)
 
     def end(self) -> list[Json]:
         """See `Answer.end`."""
@@ -141,6 +151,12 @@ class ChatAnswer(Answer):
             if rest:
                 chunks.append(_chunk(*self._latest[place], place[1], rest, tokens))
         return chunks
+
+
+def _pieces(message: Json, name: str) -> list[tuple[Json, str]]:
+    """Where a text of a message or delta is: in the field itself, or in parts, as some servers have it."""
+    parts = [(part, "text") for part in items(message, name)]
+    return [piece for piece in parts if isinstance(get(*piece), str)] or [(message, name)]
 
 
 def _chunk(like: Json, choice: Json, name: str, text: str, tokens: list[Json]) -> Json:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, Never, Self, TypeAlias
 
 from wrapt import BaseObjectProxy, FunctionWrapper
@@ -24,11 +25,16 @@ SURFACE: Final[Tree] = {
     "responses": ResponsesRequest,
     "beta": {"chat": {"completions": ChatRequest}, "responses": ResponsesRequest},
 }
-"""Where a client's calls for answers are, and what their requests look like. All else is the client's own."""
+"""Where a client's calls for answers are, and what their requests look like. All else is the client's own.
+
+So what the API itself keeps of conversations (`conversations.items`, `responses.input_items`,
+`chat.completions.messages`) is listed as the model got and gave it: with memories, instruction and blocks.
+"""
 
 _ASKING: Final = frozenset({"create", "parse"})
 _FETCHING: Final = frozenset({"retrieve", "update", "cancel"})
 """Calls that give once more an answer that was made before."""
+_LISTING: Final = frozenset({"get_api_list", "_request_api_list"})
 _VIEWS: Final = frozenset({"with_raw_response", "with_streaming_response"})
 _NAMESPACES: Final = frozenset({"beta", "chat", "completions", "responses"})
 
@@ -78,6 +84,8 @@ class Resource(_Part):
             return FunctionWrapper(value, self._self_ask)
         if name in _FETCHING:
             return FunctionWrapper(value, self._self_fetch)
+        if name == "list" and hasattr(self.__wrapped__, "_get_api_list"):
+            return FunctionWrapper(value, self._self_list)
         if name == "stream" and hasattr(type(self.__wrapped__), "stream"):
             return FunctionWrapper(value, self._self_stream)
         return value
@@ -117,6 +125,28 @@ class Resource(_Part):
         # The SDK's helper calls create on what it is given as self.
         manager = type(self.__wrapped__).stream(self, *args, **parameters)
         return manager if self._self_asynchronous else _Deferred(manager)
+
+    def _self_list(
+        self, _: Callable[..., Any], __: Any, args: tuple[Any, ...], parameters: dict[str, Any]
+    ) -> Any:
+        # It requests page after page, the later ones by means of the client that made the first.
+        lister = copy.copy(self.__wrapped__)
+        lister._get_api_list = _Pages(lister._client, self._self_fetch).get_api_list  # noqa: SLF001
+        return lister.list(*args, **parameters)
+
+
+class _Pages(BaseObjectProxy):  # type: ignore[type-arg]
+    """An SDK's client whose lists are made of pages that were fetched in this way."""
+
+    def __init__(self, wrapped: Any, fetch: Callable[..., Any]) -> None:
+        super().__init__(wrapped)
+        self._self_fetch = fetch
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.__wrapped__, name)
+        if name == "request":
+            return FunctionWrapper(value, self._self_fetch)
+        return MethodType(value.__func__, self) if name in _LISTING else value
 
 
 def _own(name: str) -> Any:

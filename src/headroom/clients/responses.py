@@ -18,11 +18,13 @@ from headroom.clients.shapes import (
 from headroom.prompting.injection import Injection
 from headroom.prompting.instruction import INSTRUCTION
 
-_FIELDS: Final = {"output_text": "text", "refusal": "refusal"}
+_REASONING: Final = frozenset({"reasoning_text", "summary_text"})
+"""The types of content in which a model thinks: blocks in there are no operations."""
+_FIELDS: Final = {"output_text": "text", "refusal": "refusal", **dict.fromkeys(_REASONING, "text")}
 """The types of content that are text, and where they have it."""
 
-Place = tuple[int, int]
-"""Of a text in the output: the index of the item and of the content in it."""
+Place = tuple[int, int, str]
+"""Of a text in the output: the index of the item and of the content in it, and its type."""
 
 
 class ResponsesRequest(Request):
@@ -83,7 +85,7 @@ class ResponsesAnswer(Answer):
     def blocks(self) -> Sequence[str]:
         """See `Answer.blocks`."""
         noted = {**{place: text.blocks for place, text in self._open.items()}, **self._blocks}
-        return [block for place in sorted(noted) for block in noted[place]]
+        return [block for place in sorted(noted) if place[2] not in _REASONING for block in noted[place]]
 
     def whole(self, payload: Json) -> bool:
         """See `Answer.whole`."""
@@ -94,21 +96,21 @@ class ResponsesAnswer(Answer):
 
     def event(self, payload: Json) -> list[Json] | None:
         """See `Answer.event`."""
-        kind = str(get(payload, "type")).removeprefix("response.")
+        kind = str(get(payload, "type")).removeprefix("response.").replace("reasoning_summary_", "summary_")
+        name, _, stage = kind.rpartition(".")
         index = get(payload, "output_index", 0)
-        place = (index, get(payload, "content_index", 0))
+        content_index = get(payload, "content_index", get(payload, "summary_index", 0))
+        place = (index, content_index, name)
         before: list[Json] = []
-        match kind:
-            case "output_text.delta" | "refusal.delta":
+        match name, stage:
+            case _, "delta" if name in _FIELDS:
                 dirty = self._clean_delta(payload, place)
-            case "output_text.done" | "refusal.done":
+            case _, "done" if name in _FIELDS:
                 before = self._finish(place)
-                dirty = self._keep(
-                    place, clean(payload, _FIELDS[kind.removesuffix(".done")], payload, "logprobs")
-                )
-            case "content_part.added" | "content_part.done":
-                dirty = self._clean_part(get(payload, "part"), place)
-            case "output_item.added" | "output_item.done":
+                dirty = self._keep(place, clean(payload, _FIELDS[name], payload, "logprobs"))
+            case "content_part" | "summary_part", _:
+                dirty = self._clean_part(get(payload, "part"), index, content_index)
+            case "output_item", _:
                 dirty = self._clean_item(get(payload, "item"), index)
             case _:
                 response = get(payload, "response")
@@ -149,15 +151,18 @@ class ResponsesAnswer(Answer):
         return [event]
 
     def _clean_item(self, item: Json, index: int) -> bool:
-        if get(item, "type") != "message":
-            return False
-        parts = enumerate(items(item, "content"))
-        dirty = [self._clean_part(part, (index, content_index)) for content_index, part in parts]
+        dirty = [
+            self._clean_part(part, index, content_index)
+            for name in ("content", "summary")
+            for content_index, part in enumerate(items(item, name))
+        ]
         return any(dirty)
 
-    def _clean_part(self, part: Json, place: Place) -> bool:
-        name = _FIELDS.get(get(part, "type"))
-        return name is not None and self._keep(place, clean(part, name, part, "logprobs"))
+    def _clean_part(self, part: Json, index: int, content_index: int) -> bool:
+        kind = get(part, "type")
+        if kind not in _FIELDS:
+            return False
+        return self._keep((index, content_index, kind), clean(part, _FIELDS[kind], part, "logprobs"))
 
     def _keep(self, place: Place, blocks: list[str] | None) -> bool:
         # The same text comes several times, in ever larger events: what was noted in it counts once.
