@@ -96,9 +96,7 @@ def test_nothing_invisible_is_shown(hidden: str) -> None:
     assert one_line(f"Likes {hidden}tea{hidden}") == "Likes tea"
 
 
-@pytest.mark.parametrize(
-    "text", ["می\u200cروم", "क्\u200dष", "👩\u200d💻 ❤\ufe0f", "Zürich, 世界", "e\u0301"]
-)
+@pytest.mark.parametrize("text", ["می\u200cروم", "क्\u200dष", "👩\u200d💻 ❤\ufe0f", "Zürich, 世界", "e\u0301"])
 def test_what_scripts_and_emoji_are_made_of_is_shown(text: str) -> None:
     assert one_line(text) == text
 
