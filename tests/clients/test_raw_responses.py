@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -155,6 +155,27 @@ def test_transports_that_give_whole_responses_are_cleaned(
             response = client.chat.completions.with_raw_response.create(**HELLO)
             assert "Likes tea" not in response.text
             assert response.parse().choices[0].message.content == CLEAN
+    assert engine.count("alice") == 1
+
+
+@pytest.mark.parametrize("ending", ["\n\n", "\r\n\r\n", "\r\r", "\n\r\n", "\r\n\n"])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_events_are_cleaned_however_they_end_and_are_cut(engine: Engine, ending: str, size: int) -> None:
+    def handle(_: httpx2.Request) -> httpx2.Response:
+        pieces = [TEXT[start : start + 5] for start in range(0, len(TEXT), 5)]
+        choices = [{"index": 0, "delta": {"content": piece}, "finish_reason": None} for piece in pieces]
+        events = [json.dumps({"id": "x", "choices": [choice]}) for choice in choices]
+        body = "".join(f"data: {event}{ending}" for event in [*events, "[DONE]"]).encode()
+
+        def cut() -> Iterator[bytes]:
+            yield from (body[start : start + size] for start in range(0, len(body), size))
+
+        return httpx2.Response(200, content=cut(), headers={"content-type": "text/event-stream"})
+
+    http = httpx2.Client(transport=httpx2.MockTransport(handle))
+    with OpenAI(base_url="http://test/v1", api_key="any", http_client=http) as inner:
+        client = with_memory(inner, "alice", memory=engine, strict=True)
+        assert deltas(list(client.chat.completions.create(**HELLO, stream=True))) == CLEAN
     assert engine.count("alice") == 1
 
 

@@ -183,23 +183,24 @@ class _EventRewriter:
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
-        self._pending = b""
+        self._pending = bytearray()
         self._named = False
 
     def feed(self, chunk: bytes) -> bytes:
         """See `_Rewriter.feed`."""
-        pending = self._pending + chunk
+        start, search = 0, max(0, len(self._pending) - 3)  # where an event's end may have begun
+        self._pending += chunk
         clean = []
-        start = 0
-        while (end := _end_of_event(pending, start)) is not None:
-            clean.append(self._rewritten(pending[start:end]))
-            start = end
-        self._pending = pending[start:]
+        while (end := _end_of_event(self._pending, search)) is not None:
+            clean.append(self._rewritten(bytes(self._pending[start:end])))
+            start = search = end
+        del self._pending[:start]
         return b"".join(clean)
 
     def finish(self) -> bytes:
         """See `_Rewriter.finish`."""
-        last, self._pending = self._pending, b""
+        last = bytes(self._pending)
+        self._pending.clear()
         return (self._rewritten(last) if last.strip() else last) + self._rest()
 
     def _rewritten(self, event: bytes) -> bytes:
@@ -228,12 +229,12 @@ class _EventRewriter:
         return name + b"data: " + _encoded(payload) + b"\n\n"
 
 
-def _end_of_event(body: bytes, start: int) -> int | None:
-    """Where the event ends that begins at `start`; None where its end is still to come."""
-    if b"\r" not in body:
-        end = body.find(b"\n\n", start)
+def _end_of_event(body: bytearray, search: int) -> int | None:
+    """Where the first event ends whose end begins at `search` or later; None where it is still to come."""
+    end = body.find(b"\n\n", search)
+    if body.find(b"\r", search, len(body) if end < 0 else end) < 0:
         return None if end < 0 else end + 2
-    found = _EVENT_END.search(body, start)
+    found = _EVENT_END.search(body, search)
     return None if found is None else found.end()
 
 
