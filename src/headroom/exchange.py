@@ -65,8 +65,13 @@ class ExchangeOptions:
         if self.min_score is not None:
             check_importance(self.min_score, "min_score")
         for name in ("top_k", "token_budget"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ConfigurationError(f"{name} must be at least 1, but is {value!r}")
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise ConfigurationError(f"{name} must be a whole number of at least 1, but is {value!r}")
+        for name in ("redact", "on_exchange"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                raise ConfigurationError(f"{name} must be a function, not {type(value).__name__}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,10 +93,33 @@ def test_copies_remember_for_the_same_user(connect: Connect, serve: Serve, engin
 
 def test_what_cannot_be_copied_says_what_can(plain: OpenAI) -> None:
     client = with_memory(plain, "alice")
-    with pytest.raises(TypeError, match=r"client\.copy\(\)"):
-        copy.deepcopy(client)
-    with pytest.raises(TypeError, match="wrap it, where it is used"):
-        pickle.dumps(client)
+    for part in (client, client.chat, client.chat.completions, client.responses):
+        with pytest.raises(TypeError, match=r"client\.copy\(\)"):
+            copy.deepcopy(part)
+        with pytest.raises(TypeError, match="wrap it, where it is used"):
+            pickle.dumps(part)
+
+
+async def _coroutine(_: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"config": {"top_k": 1}},
+        {"config": "memory.db"},
+        {"db_path": 5},
+        {"db_path": b"memory.db"},
+        {"redact": "secret"},
+        {"on_exchange": "print"},
+        {"on_exchange": _coroutine},
+        *({name: value} for name in ("top_k", "token_budget") for value in ("3", 2.5, True, 0)),
+    ],
+    ids=str,
+)
+def test_an_option_that_cannot_be_is_named_at_once(plain: OpenAI, option: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{next(iter(option))} must be "):
+        with_memory(plain, "alice", **option)
 
 
 def test_leaving_a_client_closes_the_one_inside(plain: OpenAI) -> None:

@@ -58,6 +58,16 @@ class _Part(BaseObjectProxy):  # type: ignore[type-arg]
         deferred = name == "with_streaming_response" and not self._self_asynchronous
         return _Deferring(view) if deferred else view
 
+    def __deepcopy__(self, memo: Any) -> Never:
+        raise TypeError(
+            "a client holds open connections and cannot be copied deeply: use client.copy() or copy.copy()"
+        )
+
+    def __reduce_ex__(self, protocol: Any) -> Never:
+        raise TypeError(
+            "a client cannot be pickled: it holds open connections; make it, and wrap it, where it is used"
+        )
+
 
 class Namespace(_Part):
     """A part of a client on the way to its calls for answers."""
@@ -213,16 +223,6 @@ class ClientProxy(Namespace):
 
     def __copy__(self) -> Self:
         return self._self_like(copy.copy(self.__wrapped__))
-
-    def __deepcopy__(self, memo: Any) -> Never:
-        raise TypeError(
-            "a client holds open connections and cannot be copied deeply: use client.copy() or copy.copy()"
-        )
-
-    def __reduce_ex__(self, protocol: Any) -> Never:
-        raise TypeError(
-            "a client cannot be pickled: it holds open connections; make it, and wrap it, where it is used"
-        )
 
 
 class AsyncClientProxy(ClientProxy):

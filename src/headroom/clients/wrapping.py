@@ -146,6 +146,14 @@ def with_memory(
         raise ConfigurationError(
             f"memory must be an Engine or a HierarchicalMemory, not {type(memory).__name__}"
         )
+    if not isinstance(config, MemoryConfig | None):
+        raise ConfigurationError(f"config must be a MemoryConfig, not {type(config).__name__}")
+    if not isinstance(db_path, str | PathLike | None):
+        raise ConfigurationError(f"db_path must be a path, not {type(db_path).__name__}")
+    if not asynchronous and inspect.iscoroutinefunction(on_exchange):
+        raise ConfigurationError(
+            "on_exchange must be a plain function here: a synchronous client has nobody to await a coroutine"
+        )
     if db_path is not None:
         config = MemoryConfig(db_path=db_path) if config is None else replace(config, db_path=db_path)
     options = ExchangeOptions(
