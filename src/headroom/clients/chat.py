@@ -109,7 +109,7 @@ class ChatAnswer(Answer):
         """Clean one text of one choice; what has to be delivered before this chunk is added to `before`."""
         name, delta, logprobs = place[1], get(choice, "delta"), get(choice, "logprobs")
         pieces = _pieces(delta, name)
-        text = "".join(get(*piece) or "" for piece in pieces)
+        text = "".join([get(*piece) or "" for piece in pieces])
         filtered = self._open.get(place)
         if filtered is None:
             filtered = self._open[place] = FilteredText()
@@ -155,6 +155,8 @@ class ChatAnswer(Answer):
 
 def _pieces(message: Json, name: str) -> list[tuple[Json, str]]:
     """Where a text of a message or delta is: in the field itself, or in parts, as some servers have it."""
+    if isinstance(get(message, name), str):
+        return [(message, name)]
     parts = [(part, "text") for part in items(message, name)]
     return [piece for piece in parts if isinstance(get(*piece), str)] or [(message, name)]
 
