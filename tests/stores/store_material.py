@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.random import default_rng  # now: a child forked while a thread imports it would wait for ever
 
 from headroom.memory import Memory, MemoryCategory, MemoryConfig, Scope
 from headroom.memory.stores.base import MemoryStore, RecallRequest, Vectors
@@ -25,7 +26,7 @@ _numbers = itertools.count()
 def vector_of(text: str, dimension: int = DIMENSION) -> Vectors:
     """A unit vector that the text decides."""
     seed = int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little")
-    vector = np.random.default_rng(seed).standard_normal(dimension)
+    vector = default_rng(seed).standard_normal(dimension)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
