@@ -79,7 +79,7 @@ def test_the_two_faces_have_the_same_methods() -> None:
         }
 
     asynchronous = face(HierarchicalMemory)
-    del asynchronous["run"]
+    del asynchronous["run"], asynchronous["run_in_turn"]
     assert asynchronous == face(Engine)
     assert all(inspect.iscoroutinefunction(getattr(HierarchicalMemory, name)) for name in asynchronous)
 
