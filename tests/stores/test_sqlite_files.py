@@ -206,6 +206,33 @@ def test_many_threads_may_begin_a_file_at_once(db_path: Path) -> None:
         store.close()
 
 
+def test_who_opens_a_file_while_another_begins_it_waits(db_path: Path) -> None:
+    other = sqlite3.connect(db_path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.1, other.execute, ["COMMIT"])
+    timer.start()
+
+    store = open_sqlite(db_path)
+
+    add(store, memory("One"))
+    store.close()
+    timer.join()
+    other.close()
+
+
+def test_who_waits_too_long_for_another_to_begin_gives_up(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.05)
+    other = sqlite3.connect(db_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StorageError, match="another process has been writing to it for too long"):
+        open_sqlite(db_path)
+
+    other.close()
+
+
 def test_a_store_that_is_dropped_unclosed_says_so_and_closes(db_path: Path) -> None:
     stores = [open_sqlite(db_path)]
     add(stores[0], memory("One"))

@@ -12,6 +12,7 @@ from headroom.errors import MemorySupersededError
 from headroom.memory import Memory, MemoryFilter
 from headroom.memory.stores.sqlite import SqliteStore
 from headroom.memory.stores.sqlite.partition import Partition
+from headroom.memory.stores.sqlite.partitions import Partitions
 
 Open = Callable[..., SqliteStore]
 THREADS = 8
@@ -74,12 +75,19 @@ def test_a_partition_is_read_once_however_many_wait_for_it(
     add(open_file(), *(memory(f"Number {number}") for number in range(60)))
     store = open_file()
     reads: list[str] = []
-    catch_up = Partition.catch_up
+    waiting = threading.Barrier(THREADS)
+    find, catch_up = Partitions._partition, Partition.catch_up
+
+    def together(self: Partitions, user_id: str) -> Partition:
+        partition = find(self, user_id)
+        waiting.wait()  # all have found it unread
+        return partition
 
     def counted(self: Partition, connection: Connection, path: str) -> None:
         reads.append(self.user_id)
         catch_up(self, connection, path)
 
+    monkeypatch.setattr(Partitions, "_partition", together)
     monkeypatch.setattr(Partition, "catch_up", counted)
 
     assert at_once(lambda _: len(recalled(store))) == [60] * THREADS
