@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from numpy.random import default_rng  # now: a child forked while a thread imports it would wait for ever
 
 from headroom.memory import Memory, MemoryCategory, MemoryConfig, Scope
@@ -90,3 +91,9 @@ def open_sqlite(path: Path | str, embedder_name: str = "words", **settings: Any)
 
 
 CATEGORIES = list(MemoryCategory)
+
+PATIENT = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+"""Examples take turns on one store, and a machine may have other work."""

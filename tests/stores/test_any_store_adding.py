@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_material import DAY, NOW, SECOND, add, memory, successor, supersede, vectors_of
+from store_material import DAY, NOW, PATIENT, SECOND, add, memory, successor, supersede, vectors_of
 
 from headroom.errors import InvalidInputError
 from headroom.memory import Memory, MemoryCategory, MemoryFilter
@@ -39,7 +39,7 @@ memories = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(PATIENT)
 @given(each=memories)
 def test_every_field_comes_back_as_it_was(store: MemoryStore, each: Memory) -> None:
     each = replace(each, user_id=f"{each.user_id} of {each.id}")  # so that no other example said the same

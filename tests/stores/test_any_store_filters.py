@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_material import CATEGORIES, DAY, NOW, SECOND, add, memory, successor, supersede
+from store_material import CATEGORIES, DAY, NOW, PATIENT, SECOND, add, memory, successor, supersede
 
 from headroom.errors import InvalidInputError
 from headroom.memory import Memory, MemoryFilter, MemoryOrder, ScopeLevel
@@ -102,7 +102,7 @@ filters = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(PATIENT, max_examples=300)
 @given(where=filters, now=st.sampled_from(TIMES))
 def test_a_query_finds_what_meets_every_condition(
     store: MemoryStore, stored: list[Memory], where: MemoryFilter, now: datetime

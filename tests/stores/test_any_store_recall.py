@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_material import (
     CATEGORIES,
     DAY,
     DIMENSION,
     NOW,
+    PATIENT,
     SECOND,
     add,
     is_recalled,
@@ -52,7 +53,7 @@ requests = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@settings(PATIENT, max_examples=100)
 @given(data=st.data())
 def test_ten_thousand_recalls_find_nothing_outside_their_scope_and_miss_nothing(
     store: MemoryStore, data: st.DataObject

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_material import (
     DAY,
     NOW,
+    PATIENT,
     SECOND,
     add,
     is_recalled,
@@ -134,7 +135,7 @@ def check(store: MemoryStore, expected: Expected, random: Random, now_in_days: i
         )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(PATIENT, max_examples=30)
 @given(random=st.randoms(use_true_random=False), steps=st.integers(1, 60))
 def test_both_agree_with_the_rows_after_any_sequence_of_changes(
     open_store: Callable[..., MemoryStore], random: Random, steps: int

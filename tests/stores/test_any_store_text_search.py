@@ -1,9 +1,9 @@
 """Full text: all of the words, whatever their form, and nothing of what a user types is syntax."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_material import NOW, add, memory, successor, supersede
+from store_material import NOW, PATIENT, add, memory, successor, supersede
 
 from headroom.memory import MemoryFilter
 from headroom.memory.stores.base import MemoryStore
@@ -75,7 +75,7 @@ def test_what_looks_like_syntax_is_words(store: MemoryStore, text: str) -> None:
     assert search(store, text) == ([] if "content" in words else expected)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(PATIENT)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_no_text_is_an_error(store: MemoryStore, text: str) -> None:
     add(store, memory("Drinks tea"))
