@@ -20,6 +20,7 @@ from headroom.prompting.instruction import INSTRUCTION
 _REASONING: Final = ("reasoning", "reasoning_content")
 """Where servers that are like OpenAI's put what a model thinks: blocks in there are no operations."""
 _TEXTS: Final = (*_REASONING, "content", "refusal")
+_OTHER_TEXTS: Final = frozenset({*_REASONING, "refusal"})
 _COMPLETE: Final = frozenset({"stop", "tool_calls", "function_call"})
 """The reasons to stop at which an answer is whole."""
 
@@ -100,10 +101,34 @@ class ChatAnswer(Answer):
         dirty = False
         for choice in items(payload, "choices"):
             delta, index = get(choice, "delta"), get(choice, "index", 0)
+            if self._is_plain(choice, delta, index):
+                dirty |= self._clean_plain(payload, choice, delta, index)
+                continue
             for name in _TEXTS:
-                if get(delta, name) or (self._open and (index, name) in self._open):
+                if get(delta, name) or (index, name) in self._open:
                     dirty |= self._clean_delta(payload, choice, (index, name), before)
         return [*before, payload] if dirty else None
+
+    def _is_plain(self, choice: Json, delta: Json, index: int) -> bool:
+        """Whether all there is to clean is some content in the middle of an answer, as in most chunks."""
+        return (
+            type(delta) is type(choice) is dict
+            and type(delta.get("content")) is str
+            and choice.get("finish_reason") is None
+            and choice.get("logprobs") is None
+            and _OTHER_TEXTS.isdisjoint(delta)
+            and (not self._open or (len(self._open) == 1 and (index, "content") in self._open))
+        )
+
+    def _clean_plain(self, chunk: Json, choice: Json, delta: Json, index: int) -> bool:
+        place, text = (index, "content"), delta["content"]
+        filtered = self._open.get(place)
+        if filtered is None:
+            filtered = self._open[place] = FilteredText()
+        self._latest[place] = (chunk, choice)
+        shown, _ = filtered.feed(text)
+        delta["content"] = shown
+        return bool(shown != text)
 
     def _clean_delta(self, chunk: Json, choice: Json, place: tuple[int, str], before: list[Json]) -> bool:
         """Clean one text of one choice; what has to be delivered before this chunk is added to `before`."""

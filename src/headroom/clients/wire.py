@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
+from pydantic_core import from_json, to_json
 from wrapt import BaseObjectProxy
 
 from headroom.clients.shapes import Json
@@ -188,6 +189,8 @@ class _EventRewriter:
 
     def feed(self, chunk: bytes) -> bytes:
         """See `_Rewriter.feed`."""
+        if not self._pending and 1 < chunk.find(b"\n\n") == len(chunk) - 2 and b"\r" not in chunk:
+            return self._rewritten(chunk)  # a piece that is one event, as most are
         start, search = 0, max(0, len(self._pending) - 3)  # where an event's end may have begun
         self._pending += chunk
         clean = []
@@ -204,9 +207,11 @@ class _EventRewriter:
         return (self._rewritten(last) if last.strip() else last) + self._rest()
 
     def _rewritten(self, event: bytes) -> bytes:
-        others: list[bytes] = []
-        if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2:  # as OpenAI sends chunks
-            data = event[6:-2]
+        name = event.find(b"\n") + 1 if event.startswith(b"event:") else 0
+        if (
+            event.startswith(b"data: ", name) and event.find(b"\n", name) == len(event) - 2
+        ):  # as OpenAI sends them
+            data, others = event[name + 6 : -2], [event[: name - 1]] if name else []
         else:
             lines = _LINE.findall(event)
             data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
@@ -240,12 +245,18 @@ def _end_of_event(body: bytearray, search: int) -> int | None:
 
 def _parsed(data: bytes) -> Json | None:
     try:
-        payload = json.loads(data.decode())
+        payload = from_json(data)
     except ValueError:
-        return None
+        try:
+            payload = json.loads(data)  # slower, but it knows half surrogate pairs
+        except ValueError:
+            return None
     return payload if isinstance(payload, dict) else None
 
 
 def _encoded(payload: Json) -> bytes:
-    # Half a surrogate pair, which UTF-8 cannot say, becomes the escape that JSON has for it.
-    return _encode(payload).encode(errors="backslashreplace")
+    try:
+        return to_json(payload, inf_nan_mode="constants")
+    except ValueError:
+        # Half a surrogate pair, which UTF-8 cannot say, becomes the escape that JSON has for it.
+        return _encode(payload).encode(errors="backslashreplace")

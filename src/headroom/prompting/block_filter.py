@@ -71,6 +71,8 @@ class BlockFilter:
     def feed(self, text: str) -> str:
         """Take the next piece of the text and return what can be shown now."""
         if not self._pending and "<" not in text and "`" not in text:
+            if text and not self._gap and not text[-1].isspace():
+                return self._show_at_once(text)
             self._show(text)
         else:
             # Small pieces: what is pending is copied for each block that is taken out of it.
@@ -324,6 +326,18 @@ class BlockFilter:
         self._emit(start + begin, text[begin:end])
         self._before, self._after = (start + end, [text[end:]] if end < len(text) else []), (0, [])
         self._gap = False
+
+    def _show_at_once(self, text: str) -> str:
+        """What `_show` does with the usual piece: one that needs no cutting."""
+        start, held = self._before if self._before[1] else (self._position, [])
+        self._position += len(text)
+        self._last = text[-1]
+        self._code.feed(text)
+        self._before = (self._position, [])
+        if self.shown and self.shown[-1][1] == start:
+            start = self.shown.pop()[0]
+        self.shown.append((start, self._position))
+        return "".join([*held, text]) if held else text
 
     def _hold(self, start: int, space: str) -> None:
         held = self._after if self._gap else self._before

@@ -34,6 +34,9 @@ class MarkdownCode:
 
     def feed(self, text: str) -> None:
         """Take the next piece of the text."""
+        if text and "`" not in text and "\n" not in text and self._line and self._line[0] not in " ~`":
+            self._last = text[-1]  # in the middle of a line that is no fence
+            return
         for number, part in enumerate(text.split("\n")):
             if number:
                 self._fence = self._fence_behind_line()
