@@ -14,7 +14,7 @@ from store_material import NOW, SECOND, add, memory, open_sqlite, recalled, succ
 
 from headroom.errors import ClosedError, SchemaVersionError, StorageError
 from headroom.memory import MemoryFilter
-from headroom.memory.stores.sqlite import SqliteStore, connections, schema
+from headroom.memory.stores.sqlite import SqliteStore, connections, rows, schema
 
 Open = Callable[..., SqliteStore]
 
@@ -335,6 +335,17 @@ def test_a_damaged_file_is_an_error_that_says_so(db_path: Path) -> None:
             recalled(store)
         finally:
             store.close()
+
+
+def test_texts_that_differ_are_two_memories_even_where_their_fingerprints_are_equal(open_file: Open) -> None:
+    store = open_file()
+    one, two = memory("One"), memory("Two")
+    add(store, one)
+    with store._pool.connection() as connection:
+        connection.execute("UPDATE memories SET fingerprint = ?", (rows.fingerprint(two),))
+
+    assert add(store, two) == [two]
+    assert recalled(store) == ["One", "Two"]
 
 
 def test_missing_vectors_are_damage(open_file: Open) -> None:

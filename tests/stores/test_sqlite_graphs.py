@@ -253,6 +253,25 @@ def test_a_user_who_begins_anew_does_so_without_the_old_graph(
     assert graph_of(store) is None
 
 
+def test_a_graph_of_a_user_who_left_meanwhile_is_dropped(
+    open_file: Open, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_file(**SMALL)
+    fill(store)
+    add_to_graph = HnswIndex._add
+
+    def meanwhile(self: HnswIndex, *arguments: Any) -> None:
+        add_to_graph(self, *arguments)
+        if len(self) == SIZE:
+            store.clear("alice")
+            assert recalled(store) == []
+
+    monkeypatch.setattr(HnswIndex, "_add", meanwhile)
+
+    assert graph_of(store) is None
+    assert not any(file.exists() for file in files_of(db_path))
+
+
 def test_without_hnswlib_everything_is_found_and_said_once(
     open_file: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -145,8 +145,7 @@ class ConnectionPool:
     def before_fork(self) -> None:
         """See `ForkAware`: wait until no connection is in use, and close them."""
         self._returned.acquire()
-        while self._busy:
-            self._returned.wait()
+        self._returned.wait_for(lambda: not self._busy, timeout=2 * BUSY_SECONDS)
         self._close_idle()
 
     def after_fork_in_parent(self) -> None:
