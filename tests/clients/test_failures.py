@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 import pytest
 from asking import CLIENTS, block, deltas, got, listed, user
-from openai import BadRequestError
+from openai import BadRequestError, LengthFinishReasonError
 
 from headroom import with_memory
 from headroom.errors import ClosedError, OverloadedError, StorageError
 from headroom.memory import Engine, HierarchicalMemory, Memory, MemoryConfig
-from headroom.testing import ScriptedServer
+from headroom.testing import Answer, ScriptedServer
 
 KNOWN = "Works at Google as an engineer"
 QUESTION = {"model": "any", "messages": user("Where do I work as an engineer?")}
@@ -246,3 +246,28 @@ def test_at_level_debug_the_log_has_the_traceback(
     with CLIENTS["openai", False](server) as inner:
         with_memory(inner, "alice", memory=engine).chat.completions.create(**QUESTION)
     assert "Traceback" in debug_log.text
+
+
+@pytest.mark.anyio
+async def test_an_asynchronous_callback_is_awaited(
+    connect_async: Callable[..., Any], server: ScriptedServer
+) -> None:
+    called = []
+
+    async def callback(exchange: Any) -> None:
+        called.append(exchange)
+
+    client = connect_async(server, on_exchange=callback)
+    await client.chat.completions.create(**QUESTION)
+    assert called == [client.memory.last_exchange]
+
+
+@pytest.mark.anyio
+async def test_a_cut_off_answer_that_the_asynchronous_sdk_refuses(
+    connect_async: Callable[..., Any], serve: Callable[..., ScriptedServer], engine: Engine
+) -> None:
+    client = connect_async(serve(Answer(f"Yes.\n{block('Likes tea')}", finish_reason="length")))
+    with pytest.raises(LengthFinishReasonError) as raised:
+        await client.chat.completions.parse(**QUESTION)
+    assert raised.value.completion.choices[0].message.content == "Yes."
+    assert engine.count("alice") == 1

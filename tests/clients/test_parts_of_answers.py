@@ -1,11 +1,15 @@
 """Tool calls, log probabilities, usage and reasoning stay in step with the cleaned text."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
+import httpx2
 import pytest
 from asking import block, deltas, user
+from openai import OpenAI
 
+from headroom import with_memory
 from headroom.clients.answers import FilteredText
 from headroom.memory import Engine
 from headroom.testing import Answer, ScriptedServer, ToolCall
@@ -101,3 +105,89 @@ def test_usage_and_reasoning_are_as_the_server_sent_them(
     assert response.output[0].summary[0].text == "They like tea."
     assert response.output_text == CLEAN
     assert engine.count("alice") == 1
+
+
+def events_of(chunks: list[dict[str, Any]], name: str | None = None) -> bytes:
+    head = f"event: {name}\n" if name else ""
+    return b"".join(f"{head}data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks)
+
+
+def streamed(body: bytes, engine: Engine, ask: Callable[[Any], Any]) -> list[Any]:
+    headers = {"content-type": "text/event-stream"}
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body, headers=headers))
+    with OpenAI(
+        base_url="http://test/v1", api_key="any", http_client=httpx2.Client(transport=transport)
+    ) as inner:
+        return list(ask(with_memory(inner, "alice", memory=engine, strict=True)))
+
+
+def test_half_a_surrogate_pair_passes(engine: Engine) -> None:
+    """JSON can say it, UTF-8 and the faster of the parsers cannot."""
+    pieces = ["half \ud83d ", f"of a pair \ud83d.\n{block('Likes tea')}"]
+    chunks = [{"id": "x", "choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces]
+    read = streamed(
+        events_of(chunks), engine, lambda client: client.chat.completions.create(**HELLO, stream=True)
+    )
+    assert deltas(read) == "half \ud83d of a pair \ud83d."
+    assert engine.count("alice") == 1
+
+
+def test_what_is_held_back_is_delivered_with_the_usage_left_to_its_chunk(engine: Engine) -> None:
+    choices = [
+        {
+            "index": 0,
+            "delta": {"content": "So a "},
+            "logprobs": {"content": [{"token": "So a ", "bytes": None}]},
+        },
+        {"index": 0, "delta": {}, "finish_reason": "stop"},
+    ]
+    chunks = [{"id": "x", "choices": [choice], "usage": {"total_tokens": 9}} for choice in choices]
+    read = streamed(
+        events_of(chunks), engine, lambda client: client.chat.completions.create(**HELLO, stream=True)
+    )
+    assert deltas(read) == "So a "
+    assert [chunk.usage is None for chunk in read] == [False, True, False]
+    assert [token.token for token in read[1].choices[0].logprobs.content] == ["So a "]
+
+
+def test_a_response_delivers_what_was_held_back_before_its_text_is_done(engine: Engine) -> None:
+    place = {"item_id": "m1", "output_index": 0, "content_index": 0}
+    delta = {
+        "type": "response.output_text.delta",
+        **place,
+        "delta": "So a ",
+        "sequence_number": 4,
+        "logprobs": [],
+    }
+    done = {
+        "type": "response.output_text.done",
+        **place,
+        "text": "So a ",
+        "sequence_number": 5,
+        "logprobs": [],
+    }
+    body = events_of([delta], delta["type"]) + events_of([done], done["type"])
+    read = streamed(
+        body, engine, lambda client: client.responses.create(model="any", input="Hi", stream=True)
+    )
+    assert [(event.type[16:], getattr(event, "delta", None), event.sequence_number) for event in read] == [
+        ("text.delta", "So a", 4),
+        ("text.delta", " ", 4),
+        ("text.done", None, 5),
+    ]
+    cut = streamed(
+        events_of([delta], delta["type"]),
+        engine,
+        lambda client: client.responses.create(model="any", input="Hi", stream=True),
+    )
+    assert [event.delta for event in cut] == ["So a", " "]
+
+
+def test_a_delta_without_text_passes(engine: Engine) -> None:
+    event = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": None}
+    (read,) = streamed(
+        events_of([event], event["type"]),
+        engine,
+        lambda client: client.responses.create(model="any", input="Hi", stream=True),
+    )
+    assert read.delta is None

@@ -41,7 +41,7 @@ class Answer(ABC):
     @property
     @abstractmethod
     def blocks(self) -> Sequence[str]:
-        """The blocks of the answer so far."""
+        """The blocks of the answer, once it has ended."""
 
 
 class Request(ABC):

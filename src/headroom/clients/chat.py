@@ -71,11 +71,8 @@ class ChatAnswer(Answer):
     def blocks(self) -> Sequence[str]:
         """See `Answer.blocks`."""
         # Choices are alternatives: taking the notes of all of them would store each memory several times.
-        noted = {index: list(blocks) for index, blocks in self._blocks.items() if blocks}
-        for (index, name), text in self._open.items():
-            if text.blocks and name not in _REASONING:
-                noted.setdefault(index, []).extend(text.blocks)
-        return noted[min(noted)] if noted else ()
+        noted = [index for index, blocks in self._blocks.items() if blocks]
+        return self._blocks[min(noted)] if noted else ()
 
     def whole(self, payload: Json) -> bool:
         """See `Answer.whole`."""

@@ -84,8 +84,8 @@ class ResponsesAnswer(Answer):
     @property
     def blocks(self) -> Sequence[str]:
         """See `Answer.blocks`."""
-        noted = {**{place: text.blocks for place, text in self._open.items()}, **self._blocks}
-        return [block for place in sorted(noted) if place[2] not in _REASONING for block in noted[place]]
+        places = [place for place in sorted(self._blocks) if place[2] not in _REASONING]
+        return [block for place in places for block in self._blocks[place]]
 
     def whole(self, payload: Json) -> bool:
         """See `Answer.whole`."""

@@ -61,8 +61,6 @@ def _clean(response: Any) -> None:
     delivery = in_flight.get()
     if delivery is None or not response.is_success or delivery.path not in response.request.url.path:
         return
-    if isinstance(response.stream, CleanBody):
-        return
     delivery.over_http = True
     is_stream = "event-stream" in response.headers.get("content-type", "")
     body = CleanBody(response, (_EventRewriter if is_stream else _JsonRewriter)(delivery), delivery)
