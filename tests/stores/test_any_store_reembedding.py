@@ -145,6 +145,19 @@ def test_memories_removed_between_embedding_and_storing_stay_removed(
     assert len(list(new.dump())) == 5
 
 
+def test_two_may_do_it_at_once(old: MemoryStore, open_store: Open) -> None:
+    here, there = open_store("new"), open_store("new")
+    late = there.unembedded(NEW, 3)
+    all_steps(here)
+
+    there.reembed([key for key, _ in late], vectors_of([content for _, content in late], NEW))
+
+    assert there.count_unembedded(NEW) == 0
+    assert old.embedder_name() == ("new", NEW)
+    third = open_store("third")
+    assert third.count_unembedded(NEW) == 10
+
+
 @pytest.mark.usefixtures("old")
 def test_a_third_embedder_begins_from_the_start(open_store: Open) -> None:
     step(open_store("new"))

@@ -422,11 +422,6 @@ def no_object(_: Path, description: Path) -> None:
     description.write_text("[1, 2]")
 
 
-def directory_instead(graph: Path, _: Path) -> None:
-    graph.unlink()
-    graph.mkdir()
-
-
 def lying(_: Path, description: Path) -> None:
     described = json.loads(description.read_text())
     description.write_text(json.dumps(described | {"last": described["last"] + 5, "count": 1}))
@@ -543,6 +538,19 @@ def test_clearing_a_user_removes_the_snapshot_at_once(
     assert not any(file.exists() for file in files_of(db_path))
 
 
+def test_a_snapshot_that_cannot_be_removed_is_an_error_that_says_which(
+    filled: tuple[SqliteStore, list[Memory]], db_path: Path
+) -> None:
+    graph = files_of(db_path)[0]
+    graph.unlink()
+    graph.mkdir()
+
+    with pytest.raises(StorageError, match=r"1\.hnsw: it cannot be removed"):
+        filled[0].clear("alice")
+
+    assert recalled(filled[0]) == []
+
+
 def test_vacuum_removes_snapshots_of_what_was_removed_and_keeps_the_others(
     filled: tuple[SqliteStore, list[Memory]], open_file: Open, db_path: Path
 ) -> None:
@@ -606,10 +614,12 @@ def test_files_that_were_never_finished_are_removed_when_they_are_old(
     long_ago = (NOW - 10_000 * DAY).timestamp()
     os.utime(old, (long_ago, long_ago))
     (directory / "7.json").write_text("no description")
+    (directory / "notes.json").write_text("somebody else's")
 
     filled[0].vacuum(NOW + SECOND)
 
-    assert sorted(path.name for path in directory.iterdir()) == ["1.hnsw", "1.json", "new.part"]
+    left = sorted(path.name for path in directory.iterdir())
+    assert left == ["1.hnsw", "1.json", "new.part", "notes.json"]
 
 
 def test_a_snapshot_that_cannot_be_written_is_logged_and_the_one_before_stays(

@@ -60,6 +60,8 @@ _GUIDES: Final = np.array(
     ]
 )
 """For the number of each category, whether it guides a choice."""
+_FIXED: Final = 8_000
+"""How many bytes a partition without memories takes, as measured by tracemalloc."""
 _REMOVED: Final = 1_000
 """How many removed rows a read model may carry along, beyond a quarter of all."""
 
@@ -86,7 +88,7 @@ class Partition:
         """About how many bytes of RAM it takes."""
         arrays = sum(column.nbytes for column in self._columns.values())
         others = self._terms.nbytes + self._neighbourhood.nbytes + self._index.nbytes
-        return 2_000 + arrays + others + 100 * len(self._names)
+        return _FIXED + arrays + others + 100 * len(self._names)
 
     def catch_up(self, connection: sqlite3.Connection, path: str) -> None:
         """Read what is new since `revision`; the caller holds the lock and a transaction.
@@ -204,15 +206,14 @@ class Partition:
 
     def _published(self) -> ReadModel:
         view = {name: column.view for name, column in self._columns.items()}
+        terms = copy.copy(self._terms)  # adding to it replaces its arrays, so the copy stays as it is
         return ReadModel(
             user=self._user,
             embedder=self._embedder,
             index=self._index,
             columns=Columns(
                 **{name: view.pop(name) for name in _EVIDENCE},
-                terms=copy.copy(
-                    self._terms
-                ),  # appending to it replaces its arrays, so the copy stays as it is
+                terms=terms,
                 previous=self._neighbourhood.previous,
                 following=self._neighbourhood.following,
                 kinship=self._neighbourhood.kinship,

@@ -66,12 +66,16 @@ def missing(connection: sqlite3.Connection, embedder: Embedder, limit: int) -> l
     """Key and content of up to `limit` memories that this embedder has yet to embed."""
     source = _source(connection, embedder)
     if source == _MISSING and _exist(connection, _BEYOND):
-        source = f"{_BEYOND} ORDER BY key"
-    return connection.execute(f"SELECT memories.key, content FROM {source} LIMIT ?", (limit,)).fetchall()
+        source = _BEYOND
+    return connection.execute(
+        f"SELECT memories.key, content FROM {source} ORDER BY memories.key LIMIT ?", (limit,)
+    ).fetchall()
 
 
 def add(connection: sqlite3.Connection, embedder: Embedder, keys: Sequence[int], vectors: Vectors) -> bool:
     """Keep new vectors of memories that are still there; switch, and return True, if they were the last."""
+    if _noted(connection, "embedder, dimension") == embedder:
+        return False  # another process was faster
     if _noted(connection, "next_embedder, next_dimension") != embedder:
         connection.execute("DELETE FROM next_embeddings")
         connection.execute("UPDATE state SET next_embedder = ?, next_dimension = ?", embedder)

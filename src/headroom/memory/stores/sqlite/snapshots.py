@@ -11,10 +11,11 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from headroom.errors import StorageError
 from headroom.memory.stores.sqlite.connections import ConnectionPool
 from headroom.memory.stores.sqlite.hnsw import HnswIndex, Shape
 from headroom.memory.stores.sqlite.schema import key_range
@@ -65,9 +66,16 @@ class Snapshots:
         self._check(user, described)
 
     def remove(self, user: int) -> None:
-        """Remove the user's snapshot, if there is one."""
+        """Remove the user's snapshot, if there is one.
+
+        Raises:
+            StorageError: it cannot be removed.
+        """
         for file in self._files(user):
-            file.unlink(missing_ok=True)
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise StorageError(f"{file}: it cannot be removed ({error.strerror}); remove it") from error
 
     def remove_all(self) -> None:
         """Remove every snapshot."""
@@ -76,14 +84,17 @@ class Snapshots:
     def forget_removed(self) -> None:
         """Remove the snapshots with vectors of memories that are gone, and what was never finished."""
         for description in self._directory.glob("*.json"):
+            if not description.stem.isdecimal():
+                continue  # not ours
             user = int(description.stem)
             try:
                 self._check(user, json.loads(description.read_bytes()))
             except (OSError, ValueError, KeyError, TypeError):
                 self.remove(user)
         for part in self._directory.glob("*.part"):
-            if time.time() - part.stat().st_mtime > _ABANDONED:
-                part.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # finished just now
+                if time.time() - part.stat().st_mtime > _ABANDONED:
+                    part.unlink()
 
     def _check(self, user: int, described: dict[str, Any]) -> None:
         """Remove a snapshot that has more vectors than the user has memories up to its last."""
