@@ -18,20 +18,10 @@ from headroom.scope import PARTS, Scope
 
 _USUAL_IMPORTANCE: Final = 0.5
 
-_CHOICE: Final = re.compile(
-    r"\b(?:what|which)\b.*\b(?:for|should|shall|would)\b.*\b(?:i|me|my|we|our|us)\b"
-    r"|\b(?:should|shall) (?:i|we)\b|\b(?:recommend|suggest|advise)",
-    re.IGNORECASE | re.DOTALL,
-)
 _PREFERENCE: Final = re.compile(
     r"(?:the )?(?:user )?(?:really |strongly )?(?:prefers|likes|loves|favou?rs|dislikes|hates)\b",
     re.IGNORECASE,
 )
-
-CHOICE_CATEGORIES: Final = frozenset({MemoryCategory.PREFERENCE, MemoryCategory.DECISION})
-"""What somebody who has to choose should be reminded of, beside what fits the question."""
-CHOICE_MIN_SCORE: Final = 0.05
-CHOICE_TOP_K: Final = 3
 
 ALREADY_KNOWN: Final = "remembered already"
 NOT_SHOWN: Final = "no memory was shown under this handle"
@@ -154,16 +144,6 @@ class Forget:
 
 
 Operation: TypeAlias = Add | Supersede | Forget
-
-
-def asks_to_choose(text: str) -> bool:
-    """Whether somebody asks what to choose for themselves: "What language for my new microservice?".
-
-    What they prefer, "Prefers Go for performance-critical code", then matters however little it resembles the
-    question: the two share no word, and to the bundled model they are strangers (0.09). Of the 104 off-topic
-    messages in tests/memory/data/labelled_recall.json none is taken for such a question.
-    """
-    return _CHOICE.search(text) is not None
 
 
 class Exchange:

@@ -92,3 +92,15 @@ async def test_the_memory_api_of_an_asynchronous_client(
     assert (await client.memory.stats())["total"] == len(await client.memory.get_all()) == 1
     assert await client.memory.delete(new.id)
     assert await client.memory.clear() == 0
+
+
+def test_a_question_of_choice_shows_three_of_many_preferences_and_insights(
+    serve: Callable[..., ScriptedServer], engine: Engine
+) -> None:
+    for number in range(30):
+        engine.add(f"Likes the colour number {number} of the Pantone catalogue", "bob", category="preference")
+        engine.add(f"Tends to travel with {number} suitcases in summer", "bob", category="insight")
+    client = with_memory(CLIENTS["openai", False](serve("Rome.")), user_id="bob", memory=engine)
+    client.chat.completions.create(model="any", messages=user("Which city should I visit in spring?"))
+    assert len(client.memory.last_exchange.recalled) == 3
+    client.close()

@@ -14,7 +14,6 @@ from anyio import CancelScope
 
 from headroom.clients.answers import Request
 from headroom.clients.core import ClientCore
-from headroom.clients.recalling import recall
 from headroom.clients.shapes import Json
 from headroom.clients.storing import carry_out
 from headroom.clients.streams import CleanAsyncStream, CleanStream
@@ -144,7 +143,16 @@ class Call:
         key = (scope, self.path, turn.place, hash(turn.text))
         shown = self._core.shown_before(key, memory.engine) if turn.continued else None
         if shown is None:
-            recalled = recall(memory.engine, turn.text, scope, options)
+            recalled = memory.engine.search(
+                turn.text,
+                scope.require_user(),
+                scope.session_id,
+                scope.agent_id,
+                scope.turn_id,
+                top_k=options.top_k,
+                min_score=config.injection_min_score if options.min_score is None else options.min_score,
+                categories=options.categories,
+            )
             shown = recalled, inject(recalled, options.token_budget or config.injection_token_budget)
             self._core.keep_shown(key, *shown)
         self._injection = shown[1]
