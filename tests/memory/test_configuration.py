@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,46 @@ from headroom.memory import Durability, EmbedderBackend, Engine, MemoryConfig
     [
         ({"durability": "some"}, "durability must be one of: full, normal"),
         ({"embedder_backend": "magic"}, "embedder_backend must be one of: local, openai, ollama"),
-        ({"vector_dimension": 0}, "vector_dimension must be at least 1, but is 0"),
-        ({"hnsw_m": 0}, "hnsw_m must be at least 1, but is 0"),
-        ({"top_k": -3}, "top_k must be at least 1, but is -3"),
-        ({"max_pending": 0}, "max_pending must be at least 1"),
-        ({"max_content_length": 0}, "max_content_length must be at least 1"),
-        ({"embedder_timeout": 0}, "embedder_timeout must be more than 0 seconds"),
-        ({"min_score": 1.5}, "min_score must be from 0 to 1, but is 1.5"),
-        ({"injection_min_score": -1}, "injection_min_score must be from 0 to 1"),
+        ({"vector_dimension": 0}, "vector_dimension must be a whole number of at least 1, but is 0"),
+        ({"hnsw_m": 1}, "hnsw_m must be a whole number of at least 2, but is 1"),
+        ({"hnsw_ef_search": 0}, "hnsw_ef_search must be a whole number of at least 1"),
+        ({"top_k": -3}, "top_k must be a whole number of at least 1, but is -3"),
+        ({"max_pending": 0}, "max_pending must be a whole number of at least 1"),
+        ({"max_content_length": 0}, "max_content_length must be a whole number of at least 1"),
+        ({"embedder_timeout": 0}, "embedder_timeout must be a finite number of seconds, more than 0"),
+        ({"embedder_timeout": math.inf}, "embedder_timeout must be a finite number of seconds, more than 0"),
+        ({"min_score": 1.5}, "min_score must be a number from 0 to 1, but is 1.5"),
+        ({"injection_min_score": -1}, "injection_min_score must be a number from 0 to 1"),
+        ({"embedder_model": " "}, "embedder_model must be the name of a model, but is ' '"),
     ],
 )
 def test_a_setting_out_of_range_is_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
+        MemoryConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"db_path": None},
+        {"db_path": b"memory.db"},
+        {"vector_dimension": 384.0},
+        {"hnsw_m": 16.5},
+        {"top_k": 2.5},
+        {"top_k": True},
+        {"cache_max_size": "1000"},
+        {"max_pending": None},
+        {"embedder_timeout": "30"},
+        {"embedder_timeout": math.nan},
+        {"min_score": "0.5"},
+        {"min_score": None},
+        {"min_score": True},
+        {"embedder_model": 5},
+    ],
+    ids=str,
+)
+def test_a_setting_of_the_wrong_kind_is_named(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=f"{next(iter(settings))} must be"):
         MemoryConfig(**settings)
 
 

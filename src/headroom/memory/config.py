@@ -1,5 +1,6 @@
 """How a memory is set up: where it lies, what embeds it, and its limits."""
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from os import PathLike, fspath
@@ -44,7 +45,7 @@ class MemoryConfig:
     """The settings of one memory; immutable and checked when it is made.
 
     Raises:
-        ConfigurationError: a field that is out of range; the message names it.
+        ConfigurationError: a field that is out of range, or of the wrong kind; the message names it.
     """
 
     db_path: str | PathLike[str] = "memory.db"
@@ -94,6 +95,7 @@ class MemoryConfig:
     """Whether a failure of the memory reaches the caller of a wrapped client; it is only logged otherwise."""
 
     def __post_init__(self) -> None:
+        self._check("db_path", isinstance(self.db_path, str | PathLike), "a path")
         object.__setattr__(self, "db_path", fspath(self.db_path))
         for name, kind in (("durability", Durability), ("embedder_backend", EmbedderBackend)):
             try:
@@ -101,6 +103,9 @@ class MemoryConfig:
             except ValueError as error:
                 known = ", ".join(kind)
                 raise ConfigurationError(f"{name} must be one of: {known}") from error
+        if self.embedder_model is not None:
+            named = isinstance(self.embedder_model, str) and bool(self.embedder_model.strip())
+            self._check("embedder_model", named, "the name of a model")
         if self.embedder is None:
             if self.embedder_model is None:
                 object.__setattr__(self, "embedder_model", _USUAL_MODELS[self.embedder_backend])
@@ -108,7 +113,6 @@ class MemoryConfig:
                 object.__setattr__(self, "vector_dimension", BUNDLED_DIMENSION)
         for name in (
             "hnsw_ef_construction",
-            "hnsw_m",
             "hnsw_ef_search",
             "index_threshold",
             "cache_max_size",
@@ -118,12 +122,16 @@ class MemoryConfig:
             "max_content_length",
             "max_pending",
         ):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
+            self._check_whole(name, 1)
+        self._check_whole("hnsw_m", 2)  # with 1, hnswlib divides by the logarithm of 1
         if self.vector_dimension is not None:
-            self._check("vector_dimension", self.vector_dimension >= 1, "at least 1")
-        self._check("embedder_timeout", self.embedder_timeout > 0, "more than 0 seconds")
+            self._check_whole("vector_dimension", 1)
+        seconds = self.embedder_timeout
+        bounded = _is_number(seconds) and 0 < seconds < math.inf
+        self._check("embedder_timeout", bounded, "a finite number of seconds, more than 0")
         for name in ("min_score", "injection_min_score"):
-            self._check(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
+            score = getattr(self, name)
+            self._check(name, _is_number(score) and 0 <= score <= 1, "a number from 0 to 1")
 
     @property
     def uses_bundled_model(self) -> bool:
@@ -134,6 +142,14 @@ class MemoryConfig:
             and self.embedder_model == BUNDLED_MODEL
         )
 
+    def _check_whole(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        self._check(name, type(value) is int and value >= least, f"a whole number of at least {least}")
+
     def _check(self, name: str, valid: bool, wanted: str) -> None:  # noqa: FBT001 - private
         if not valid:
             raise ConfigurationError(f"{name} must be {wanted}, but is {getattr(self, name)!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
