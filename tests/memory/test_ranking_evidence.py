@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from headroom.memory.evidence import SEEDS, Columns, Query, gather, kinship, neighbours
 from headroom.memory.lexical import TermIndex, analyse
+from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.ranking import WINDOW, CandidateEvidence, Flags, rank
 
 NOW = datetime(2023, 11, 22, tzinfo=UTC)
@@ -24,7 +25,9 @@ def unit(rng: np.random.Generator) -> Any:
 
 def columns_of(texts: list[str], sessions: list[int], rng: np.random.Generator) -> Columns:
     lexemes = [analyse(text) for text in texts]
-    vectors = np.array([unit(rng) for _ in texts], dtype=np.float32).reshape(-1, DIMENSION)
+    vectors = QuantisedVectors.of(
+        np.array([unit(rng) for _ in texts], dtype=np.float32).reshape(-1, DIMENSION)
+    )
     previous, following = neighbours(np.array(sessions, dtype=np.int64))
     return Columns(
         vectors=vectors,
@@ -67,7 +70,7 @@ def window_of(row: int, sessions: list[int], visible: Flags) -> list[int | None]
 def slow_window_cosine(columns: Columns, query: Query, window: list[int | None]) -> float:
     """With the vectors themselves; but those three or more apart are taken to be at a cosine of .45."""
     around = [(place, row, WINDOW[place, 0]) for place, row in enumerate(window) if row is not None]
-    vectors = columns.vectors
+    vectors = columns.vectors.restored()
     squared = sum(
         w * v * (vectors[i] @ vectors[j] if abs(a - b) < 3 else 0.45)
         for a, i, w in around
@@ -87,6 +90,7 @@ def test_it_is_what_the_slow_way_finds(partition: tuple[list[str], list[int], Fl
     rows, found = gather(query, columns, visible)
 
     assert rows.tolist() == np.flatnonzero(visible).tolist()
+    vectors = columns.vectors.restored()
     says = [set(analyse(text).terms.tolist()) for text in texts]
     wanted = query.terms.tolist()
     frequency = np.array([sum(term in says[row] for row in rows) for term in wanted])
@@ -101,10 +105,10 @@ def test_it_is_what_the_slow_way_finds(partition: tuple[list[str], list[int], Fl
             for term in wanted
         ]
         own = [term in says[row] for term in wanted]
-        assert found.cosine[place] == pytest.approx(columns.vectors[row] @ query.vector, abs=1e-5)
+        assert found.cosine[place] == pytest.approx(vectors[row] @ query.vector, abs=0.01)
         assert found.coverage[place] == pytest.approx(rarity @ own / rarity.sum(), abs=1e-5)
         assert found.window_cosine[place] == pytest.approx(
-            slow_window_cosine(columns, query, window), abs=1e-4
+            slow_window_cosine(columns, query, window), abs=0.02
         )
         assert found.window_coverage[place] == pytest.approx(rarity @ covered / rarity.sum(), abs=1e-5)
 
@@ -124,7 +128,8 @@ def test_what_is_not_visible_leaves_no_trace(
     secret = data.draw(st.sampled_from(WORDS))
     texts = [text if shown else secret for text, shown in zip(texts, visible, strict=True)]
     others = columns_of(texts, sessions, np.random.default_rng(seed))
-    others.vectors[~visible] = unit(rng)
+    hidden = QuantisedVectors.of(unit(rng)[np.newaxis])
+    others.vectors.codes[~visible], others.vectors.steps[~visible] = hidden.codes, hidden.steps
     rows_too, found_too = gather(query, others, visible)
 
     assert rows_too.tolist() == rows.tolist()
@@ -140,7 +145,7 @@ def test_an_index_changes_nothing_but_the_candidates(seed: int, count: int) -> N
     columns = columns_of(texts, rng.integers(-1, 20, count).tolist(), rng)
     query = Query.of("A novel about tea?", unit(rng), NOW)
     exact_rows, exact = gather(query, columns)
-    nearest = np.argsort(columns.vectors @ query.vector)[-SEEDS:]
+    nearest = np.argsort(columns.vectors.cosines(query.vector))[-SEEDS:]
 
     rows, found = gather(query, columns, nearest=nearest)
 
@@ -155,7 +160,7 @@ def test_the_best_match_is_among_thousands_of_candidates() -> None:
     columns = columns_of(texts, [-1] * len(texts), rng)
 
     by_word, found = gather(Query.of("Tea?", unit(rng), NOW), columns)
-    by_vector, _ = gather(Query.of("Where?", columns.vectors[-1], NOW), columns)
+    by_vector, _ = gather(Query.of("Where?", columns.vectors.restored()[-1], NOW), columns)
 
     assert by_word[rank(found).order[0]] == 0
     assert len(texts) - 1 in by_vector
@@ -168,7 +173,7 @@ def test_neighbours_of_candidates_are_candidates() -> None:
     texts[500] = "tea"
     columns = columns_of(texts, [4] * len(texts), rng)
 
-    rows, found = gather(Query.of("Tea?", -columns.vectors[[499, 501]].sum(axis=0), NOW), columns)
+    rows, found = gather(Query.of("Tea?", -columns.vectors.restored()[[499, 501]].sum(axis=0), NOW), columns)
 
     assert {499, 500, 501} <= set(rows.tolist())
     assert found.window_coverage[rows.tolist().index(501)] == pytest.approx(0.7)
@@ -184,10 +189,11 @@ def test_interleaved_sessions_have_their_own_neighbours() -> None:
 @pytest.mark.parametrize("start", [0, 1, 3, 6])
 def test_kinship_can_be_computed_from_any_row_on(start: int) -> None:
     rng = np.random.default_rng(5)
-    vectors = np.array([unit(rng) for _ in range(6)])
+    quantised = QuantisedVectors.of(np.array([unit(rng) for _ in range(6)]))
+    vectors = quantised.restored()
     previous, _ = neighbours(np.array([1, 1, 2, 1, 2, 1]))
 
-    whole = kinship(vectors, previous)
+    whole = kinship(quantised, previous)
 
     assert whole[0] == pytest.approx(
         [
@@ -200,7 +206,7 @@ def test_kinship_can_be_computed_from_any_row_on(start: int) -> None:
         ]
     )
     assert whole[1] == pytest.approx([0, 0, 0, vectors[3] @ vectors[0], 0, vectors[5] @ vectors[1]])
-    assert kinship(vectors, previous, start) == pytest.approx(whole[:, start:])
+    assert kinship(quantised, previous, start) == pytest.approx(whole[:, start:])
 
 
 def test_a_year_in_which_everything_was_said_says_nothing() -> None:

@@ -37,10 +37,10 @@ def units(rng: np.random.Generator, count: int) -> Floats:
 
 def test_without_neighbours_the_window_is_the_memory() -> None:
     cosines = np.array([[0.9], [0.8], [0.3], [0.7], [0.6]], dtype=np.float32)
-    says = np.array([[1], [1], [0], [1], [1]], dtype=np.float32)
+    says = np.array([[[1], [1], [0], [1], [1]]], dtype=np.bool_)
 
     assert window_cosine(cosines, np.ones((2, 5, 1), np.float32), alone()) == pytest.approx([0.3])
-    assert window_coverage(np.ones(1, np.float32), [says], alone()) == pytest.approx([0])
+    assert window_coverage(np.ones(1, np.float32), says, alone()) == pytest.approx([0])
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -58,12 +58,12 @@ def test_a_window_with_two_neighbours_has_the_cosine_of_its_vectors_sum(seed: in
 
 
 def test_a_term_counts_where_it_counts_most_and_once() -> None:
-    everywhere = np.ones((5, 1), dtype=np.float32)
-    before = np.array([[1], [1], [0], [0], [0]], dtype=np.float32)
+    everywhere = np.ones((5, 1), dtype=np.bool_)
+    before = np.array([[1], [1], [0], [0], [0]], dtype=np.bool_)
     shares = np.array([0.6, 0.4], dtype=np.float32)
 
-    assert window_coverage(shares, [everywhere, everywhere], WINDOW) == pytest.approx([1.0])
-    assert window_coverage(shares, [everywhere, before], WINDOW) == pytest.approx([0.6 + 0.4 * 0.7])
+    assert window_coverage(shares, np.array([everywhere, everywhere]), WINDOW) == pytest.approx([1.0])
+    assert window_coverage(shares, np.array([everywhere, before]), WINDOW) == pytest.approx([0.6 + 0.4 * 0.7])
 
 
 @given(st.lists(st.integers(0, 1_000), min_size=1, max_size=20))

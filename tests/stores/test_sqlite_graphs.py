@@ -29,6 +29,7 @@ from store_material import (
 
 from headroom.errors import StorageError
 from headroom.memory import Memory, Scope
+from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.stores.sqlite import SqliteStore, hnsw, indexing, snapshots
 from headroom.memory.stores.sqlite.hnsw import HnswIndex
 from headroom.memory.stores.sqlite.vector_index import ExactIndex
@@ -68,8 +69,13 @@ def nearest(store: SqliteStore, text: str, scope: Scope | str = "alice") -> list
     return [loaded[key].content for key in best]
 
 
+def in_graph(text: str) -> bytes:
+    """The text's vector as a graph, and its snapshot, hold it."""
+    return QuantisedVectors.of(vectors_of([text])).restored().tobytes()
+
+
 def right(texts: list[str], query: str) -> list[str]:
-    cosines = vectors_of(texts) @ vector_of(query)
+    cosines = QuantisedVectors.of(vectors_of(texts)).cosines(vector_of(query))
     return [texts[place] for place in np.argsort(-cosines)[:10]]
 
 
@@ -555,7 +561,7 @@ def test_vacuum_removes_snapshots_of_what_was_removed_and_keeps_the_others(
     filled: tuple[SqliteStore, list[Memory]], open_file: Open, db_path: Path
 ) -> None:
     store, memories = filled
-    secret = vector_of(memories[5].content).tobytes()
+    secret = in_graph(memories[5].content)
     store.vacuum(NOW)
     assert secret in files_of(db_path)[0].read_bytes()
 
@@ -574,14 +580,14 @@ def test_a_graph_that_is_saved_again_has_nothing_of_what_was_removed(
     filled: tuple[SqliteStore, list[Memory]], db_path: Path
 ) -> None:
     store, memories = filled
-    secrets = [vector_of(each.content).tobytes() for each in memories[:60]]
+    secrets = [in_graph(each.content) for each in memories[:60]]
     store.delete([each.id for each in memories[:60]])
     assert graph_of(store) is not None
     store.close()
 
     content = files_of(db_path)[0].read_bytes()
     assert not any(secret in content for secret in secrets)
-    assert vector_of(memories[60].content).tobytes() in content
+    assert in_graph(memories[60].content) in content
 
 
 def test_what_is_removed_while_a_snapshot_is_written_does_not_come_back_with_it(

@@ -43,7 +43,7 @@ def test_an_added_memory_does_not_move_the_others(open_file: Open) -> None:
         add(store, memory(f"Number {number}"))
         after = model_of(store)
         assert len(after.keys) == number + 1
-        assert np.shares_memory(after.columns.vectors, before.columns.vectors)
+        assert np.shares_memory(after.columns.vectors.codes, before.columns.vectors.codes)
         assert np.shares_memory(after.keys, before.keys)
 
 

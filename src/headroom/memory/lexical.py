@@ -95,7 +95,7 @@ def analyse_query(text: str) -> QueryLexemes:
 
 def wording(text: str) -> tuple[str, ...]:
     """The words in their order, less articles and "user": two copies of a statement have the same."""
-    return tuple(word for word in _words(text) if word not in _FILLERS)
+    return tuple([word for word in _words(text) if word not in _FILLERS])
 
 
 def _unique(terms: Iterable[int]) -> Terms:
@@ -165,14 +165,24 @@ class TermIndex:
             self._settled = _merged(self._settled, self._recent)
             self._recent = self._settled[:0]
 
-    def rows(self, term: int) -> NDArray[np.intp]:
-        """The rows that say the word, each once, ascending."""
-        first, last = np.uint64(term << 32), np.uint64(term << 32) | _ROW
-        found = [
-            part[part.searchsorted(first) : part.searchsorted(last, "right")]
-            for part in (self._settled, self._recent)
-        ]
-        return (np.concatenate(found) & _ROW).astype(np.intp)
+    def occurrences(self, terms: Terms) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Which of these words is said where.
+
+        Args:
+            terms: The words, each once, shape (T,).
+
+        Returns:
+            The places of words in `terms`, and the rows that say them, both of shape (occurrences,). Each
+            pair is there once.
+        """
+        first = terms.astype(np.uint64) << np.uint64(32)
+        found, counts = [self._settled[:0]], []
+        for part in (self._settled, self._recent):
+            starts, ends = part.searchsorted(first), part.searchsorted(first | _ROW, "right")
+            found += [part[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+            counts.append(ends - starts)
+        places = np.tile(np.arange(len(terms)), len(counts))
+        return np.repeat(places, np.concatenate(counts)), (np.concatenate(found) & _ROW).astype(np.intp)
 
 
 def _occurrences(terms: Terms, rows: NDArray[np.integer]) -> NDArray[np.uint64]:

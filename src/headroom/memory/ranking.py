@@ -156,19 +156,17 @@ def term_shares(frequencies: NDArray[np.integer], size: int) -> Floats:
     return shares
 
 
-def window_coverage(shares: Floats, says: Iterable[Floats], weights: Floats) -> Floats:
+def window_coverage(shares: Floats, says: Flags, weights: Floats) -> Floats:
     """The shares of the query's terms that the window says, each where it counts most.
 
     4.5 points over the memory's own terms.
 
     Args:
         shares: Of each query term, shape (T,).
-        says: For each query term, 1 where the memory in the window says it and 0 where not, shape (5, m).
+        says: Whether the memory in the window says the term, shape (T, 5, m).
         weights: `WINDOW`, 0 where there is no such neighbour, shape (5, m).
     """
-    covered = np.zeros(weights.shape[1], dtype=np.float32)
-    for share, said in zip(shares, says, strict=True):
-        covered += share * (said * weights).max(axis=0)
+    covered: Floats = shares @ (says * weights).max(axis=1)
     return covered
 
 
@@ -193,14 +191,15 @@ def session_best(scores: Floats, sessions: NDArray[np.int64]) -> Floats:
 
     A session that holds one good match is about the question; so are its other memories.
     """
-    if not len(scores):
-        return scores
-    order = np.argsort(sessions, kind="stable")
-    grouped = sessions[order]
-    starts = np.flatnonzero(np.concatenate(([True], grouped[1:] != grouped[:-1])))
-    best = np.empty_like(scores)
-    best[order] = np.repeat(np.maximum.reduceat(scores[order], starts), np.diff(starts, append=len(scores)))
-    return np.where(sessions < 0, scores, best)
+    best = scores.copy()
+    members = np.flatnonzero(sessions >= 0)
+    if len(members):
+        members = members[np.argsort(sessions[members], kind="stable")]
+        grouped = sessions[members]
+        starts = np.flatnonzero(np.concatenate(([True], grouped[1:] != grouped[:-1])))
+        bests = np.maximum.reduceat(scores[members], starts)
+        best[members] = np.repeat(bests, np.diff(starts, append=len(members)))
+    return best
 
 
 def relevance(evidence: CandidateEvidence, order: Rows) -> Floats:

@@ -33,6 +33,10 @@ _CALENDAR: Final = (
     re.compile(rf"\b(?P<month>{'|'.join(_PLAIN_MONTHS)})\b", re.IGNORECASE),
     re.compile(rf"\b{_YEAR}\b"),
 )
+_CALENDAR_WORD: Final = re.compile(
+    r"(?:19|20)\d\d|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec", re.IGNORECASE
+)
+"""Each of those has one of these; most texts do not, and are spared seven searches."""
 # Only what points back: "dinner tonight" and "a meeting on Monday" ask for nothing that was said then.
 _RELATIVE: Final = re.compile(
     r"\b(?:(?P<yesterday>yesterday|last night)"
@@ -81,7 +85,7 @@ def named_times(text: str, now: datetime) -> tuple[NamedTime, ...]:
 
 
 def _calendar_times(text: str, today: datetime) -> Iterator[NamedTime]:
-    for pattern in _CALENDAR:
+    for pattern in _CALENDAR if _CALENDAR_WORD.search(text) else ():
         for match in pattern.finditer(text):
             parts = match.groupdict()
             name, year = parts.get("month"), parts.get("year")

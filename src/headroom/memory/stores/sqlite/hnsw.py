@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.ranking import Flags, Floats, Rows
 from headroom.memory.stores.sqlite.growing import GrowingArray
 from headroom.memory.stores.sqlite.vector_index import Keys
@@ -80,7 +81,9 @@ class HnswIndex:
         """Whether so much was removed that a new one is better."""
         return self._removed > _REMOVED + len(self) // 4
 
-    def nearest(self, query: Floats, keys: Keys, vectors: Floats, visible: Flags, count: int) -> Rows | None:
+    def nearest(
+        self, query: Floats, keys: Keys, vectors: QuantisedVectors, visible: Flags, count: int
+    ) -> Rows | None:
         """See `VectorIndex`."""
         seen = int(np.count_nonzero(visible))
         # Invisible rows take places among those that the graph names: so many more are asked for.
@@ -107,7 +110,7 @@ class HnswIndex:
         keys: Keys = labels[0].astype(np.int64)
         return keys
 
-    def agrees(self, keys: Keys, vectors: Floats, present: Flags) -> bool:
+    def agrees(self, keys: Keys, vectors: QuantisedVectors, present: Flags) -> bool:
         """Whether it has the same vectors of all that is present up to its last key; it may have more."""
         known = np.flatnonzero(present & (keys <= self.last))
         if not np.isin(keys[known], self._keys.view).all():
@@ -118,11 +121,11 @@ class HnswIndex:
                 held = self._graph.get_items(keys[rows], return_type="numpy")
             except RuntimeError:  # it was removed here, but not there
                 return False
-            if not np.array_equal(held, vectors[rows]):
+            if not np.array_equal(held, vectors[rows].restored()):
                 return False
         return True
 
-    def catch_up(self, keys: Keys, vectors: Floats, present: Flags) -> Iterator[None]:
+    def catch_up(self, keys: Keys, vectors: QuantisedVectors, present: Flags) -> Iterator[None]:
         """Make it hold exactly what is present, in steps between which the caller may pause, or give up."""
         for key in np.setdiff1d(self._keys.view, keys[present]).tolist():
             self._remove(key)
@@ -130,7 +133,7 @@ class HnswIndex:
         new = np.flatnonzero(present & (keys > self.last))
         for start in range(0, len(new), _ADDED):
             rows = new[start : start + _ADDED]
-            self._add(keys[rows], vectors[rows])
+            self._add(keys[rows], vectors[rows].restored())
             yield
 
     def _add(self, keys: Keys, vectors: Floats) -> None:
@@ -168,8 +171,8 @@ class HnswIndex:
             return self.last, len(self)
 
 
-def _nearest_of(rows: Rows, query: Floats, vectors: Floats, count: int) -> Rows:
+def _nearest_of(rows: Rows, query: Floats, vectors: QuantisedVectors, count: int) -> Rows:
     """Of these rows the nearest."""
     if len(rows) <= count:
         return rows
-    return rows[np.argpartition(np.vecdot(vectors[rows], query), -count)[-count:]]
+    return rows[np.argpartition(vectors[rows].cosines(query), -count)[-count:]]

@@ -117,7 +117,7 @@ class Indexer:
         """The graph to bring up to date: the one in use, or that of an earlier run, or a new one."""
         if isinstance(model.index, HnswIndex) and not model.index.is_worn:
             return model.index
-        config, dimension = self._config, model.columns.vectors.shape[1]
+        config, dimension = self._config, model.columns.vectors.dimension
         shape = Shape(dimension, config.hnsw_m, config.hnsw_ef_construction)
         saved = self._snapshots.load(model.user, shape, config.hnsw_ef_search)
         if saved is not None and saved.agrees(model.keys, model.columns.vectors, _present(model)):

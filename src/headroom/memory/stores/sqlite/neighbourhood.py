@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headroom.memory import evidence
+from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.ranking import Floats, Rows
 from headroom.memory.stores.sqlite.growing import GrowingArray
 
@@ -34,7 +35,7 @@ class Neighbourhood:
         """How many bytes it takes."""
         return self._previous.nbytes + self._following.nbytes + self.kinship.nbytes
 
-    def extend(self, sessions: NDArray[np.int64], vectors: Floats) -> None:
+    def extend(self, sessions: NDArray[np.int64], vectors: QuantisedVectors) -> None:
         """Join the rows that are new to those before them in their sessions; both columns are of all rows."""
         size = len(self.previous)
         ends = np.flatnonzero((self.following < 0) & (sessions[:size] >= 0))
@@ -51,13 +52,13 @@ class Neighbourhood:
         self._following.extend(following[len(ends) :])
         self._measure(vectors)
 
-    def remove(self, removed: Rows, sessions: NDArray[np.int64], vectors: Floats) -> None:
+    def remove(self, removed: Rows, sessions: NDArray[np.int64], vectors: QuantisedVectors) -> None:
         """Let the neighbours of rows that belong to no session any more stand next to each other."""
         previous, following = evidence.neighbours(sessions)
         self._previous, self._following = GrowingArray(previous), GrowingArray(following)
         self.kinship = self.kinship[:, : removed.min()]  # who came before is as it was
         self._measure(vectors)
 
-    def _measure(self, vectors: Floats) -> None:
+    def _measure(self, vectors: QuantisedVectors) -> None:
         new = evidence.kinship(vectors, self.previous, start=self.kinship.shape[1])
         self.kinship = np.concatenate((self.kinship, new), axis=1)

@@ -14,6 +14,7 @@ from headroom.errors import StorageError
 from headroom.memory.evidence import Columns
 from headroom.memory.lexical import TermIndex
 from headroom.memory.model import MemoryCategory
+from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.stores.sqlite import reembedding, rows
 from headroom.memory.stores.sqlite.growing import GrowingArray
 from headroom.memory.stores.sqlite.neighbourhood import Neighbourhood
@@ -49,9 +50,10 @@ _DTYPES: Final = {
     "expires_at": np.int64,
     "categories": np.int8,
     "said": np.float64,
+    "steps": np.float32,
 }
 _EVIDENCE: Final = (
-    "vectors", "subjects", "asks", "dated", "guides", "sessions", "said", "importance", "levels",
+    "subjects", "asks", "dated", "guides", "sessions", "said", "importance", "levels",
 )  # fmt: skip
 _GUIDES: Final = np.array(
     [
@@ -131,7 +133,7 @@ class Partition:
         self._embedder = embedder
         self._columns = {name: GrowingArray(np.empty(0, dtype)) for name, dtype in _DTYPES.items()}
         dimension = 0 if embedder is None else embedder.dimension
-        self._columns["vectors"] = GrowingArray(np.empty((0, dimension), np.float32))
+        self._columns["codes"] = GrowingArray(np.empty((0, dimension), np.int8))
         self._terms = TermIndex(np.empty(0, np.int64), np.empty(0, np.uint32))
         self._neighbourhood = Neighbourhood()
         self._names: dict[str, int] = {}
@@ -156,8 +158,7 @@ class Partition:
         if len(removed := places[kept == 0]):
             # Without a session, so that its neighbours become each other's.
             self._columns["sessions"].replace(removed, np.full(len(removed), NONE))
-            sessions, vectors = self._columns["sessions"].view, self._columns["vectors"].view
-            self._neighbourhood.remove(removed, sessions, vectors)
+            self._neighbourhood.remove(removed, self._columns["sessions"].view, self._vectors)
             self._removed += len(removed)
         return True
 
@@ -178,9 +179,11 @@ class Partition:
         sessions, agents, turns, valid_until, expires_at, categories, terms, *plain = zip(
             *stored, strict=True
         )
+        vectors = QuantisedVectors.of(np.frombuffer(packed, "<f4").reshape(-1, self._embedder.dimension))
         added: dict[str, Any] = {
             **dict(zip(_DTYPES, plain)),  # noqa: B905 - the first few, in the order of the statement
-            "vectors": np.frombuffer(packed, "<f4").reshape(-1, self._embedder.dimension),
+            "codes": vectors.codes,
+            "steps": vectors.steps,
             "sessions": self._numbers(sessions),
             "agents": self._numbers(agents),
             "turns": self._numbers(turns),
@@ -196,8 +199,12 @@ class Partition:
             column.extend(np.asarray(added[name], column.view.dtype))
         counts = np.array([len(blob) // 4 for blob in terms])
         self._terms.extend(counts, np.frombuffer(b"".join(terms), "<u4"))
-        self._neighbourhood.extend(self._columns["sessions"].view, self._columns["vectors"].view)
+        self._neighbourhood.extend(self._columns["sessions"].view, self._vectors)
         return True
+
+    @property
+    def _vectors(self) -> QuantisedVectors:
+        return QuantisedVectors(self._columns["codes"].view, self._columns["steps"].view)
 
     def _numbers(self, names: Iterable[str | None]) -> NDArray[np.int64]:
         known = self._names
@@ -212,6 +219,7 @@ class Partition:
             embedder=self._embedder,
             index=self._index,
             columns=Columns(
+                vectors=QuantisedVectors(view.pop("codes"), view.pop("steps")),
                 **{name: view.pop(name) for name in _EVIDENCE},
                 terms=terms,
                 previous=self._neighbourhood.previous,

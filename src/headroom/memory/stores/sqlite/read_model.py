@@ -1,7 +1,7 @@
 """One user's memories as arrays, as of one moment: what a recall reads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -58,8 +58,6 @@ class ReadModel:
         """What may answer the request, and what speaks for each."""
         query = Query.of(request.text, request.vector, request.now)
         columns, visible = self.columns, self.visible(request)
-        if not len(self.keys):  # no vector has said yet how long they are
-            columns = replace(columns, vectors=np.empty((0, len(request.vector)), np.float32))
         seeds = max(evidence.SEEDS, request.top_k)
         nearest = self.index.nearest(request.vector, self.keys, columns.vectors, visible, seeds)
         rows, found = evidence.gather(query, columns, visible, nearest, seeds)

@@ -12,12 +12,12 @@ from typing import Final
 from headroom.memory.config import MemoryConfig
 from headroom.memory.filters import MemoryFilter
 from headroom.memory.model import Memory, MemoryCategory
-from headroom.memory.stores.base import Candidates, RecallRequest, Vectors
+from headroom.memory.stores.base import Candidates, RecallRequest, Totals, Vectors
 from headroom.memory.stores.sqlite import filtering, housekeeping, reembedding, rows, writing
 from headroom.memory.stores.sqlite.connections import ConnectionPool
 from headroom.memory.stores.sqlite.partitions import Partitions
 from headroom.memory.stores.sqlite.reembedding import Embedder
-from headroom.memory.stores.sqlite.schema import key_range
+from headroom.memory.stores.sqlite.schema import NUMBER_BITS, key_range
 from headroom.memory.stores.sqlite.snapshots import Snapshots
 
 
@@ -132,6 +132,24 @@ class SqliteStore:
                 f"SELECT category, count(*) FROM memories WHERE {condition} GROUP BY category", values
             ).fetchall()
         return {MemoryCategory(category): count for category, count in counts}
+
+    def totals(self, now: datetime) -> Totals:
+        """See `MemoryStore.totals`."""
+        unexpired = "FROM memories WHERE (expires_at IS NULL OR expires_at > ?)"
+        current = f"{unexpired} AND superseded_by IS NULL"
+        values = (rows.microseconds(now),)
+        with self._pool.reading() as connection:
+            (users,) = connection.execute(
+                f"SELECT count(DISTINCT key >> {NUMBER_BITS}) {current}", values
+            ).fetchone()
+            counts = connection.execute(
+                f"SELECT category, count(*) {current} GROUP BY category", values
+            ).fetchall()
+            (superseded,) = connection.execute(
+                f"SELECT count(*) {unexpired} AND superseded_by IS NOT NULL", values
+            ).fetchone()
+        by_category = {MemoryCategory(category): count for category, count in counts}
+        return Totals(users=users, by_category=by_category, superseded=superseded)
 
     def history(self, memory_id: str) -> list[Memory]:
         """See `MemoryStore.history`."""

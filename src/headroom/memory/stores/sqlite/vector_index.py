@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.ranking import Flags, Floats, Rows
 
 Keys = NDArray[np.int64]
@@ -19,13 +20,15 @@ class VectorIndex(Protocol):
     def nbytes(self) -> int:
         """How many bytes of RAM it takes."""
 
-    def nearest(self, query: Floats, keys: Keys, vectors: Floats, visible: Flags, count: int) -> Rows | None:
+    def nearest(
+        self, query: Floats, keys: Keys, vectors: QuantisedVectors, visible: Flags, count: int
+    ) -> Rows | None:
         """The visible rows nearest to a query, or None where comparing it with all of them is best.
 
         Args:
             query: Unit vector, shape (d,).
             keys: All rows' keys.
-            vectors: All rows' unit vectors, shape (n, d).
+            vectors: All rows' vectors.
             visible: Which rows may be named, shape (n,).
             count: How many rows are wanted.
         """
@@ -41,7 +44,7 @@ class ExactIndex:
         self,
         query: Floats,  # noqa: ARG002 - of the interface, all of them
         keys: Keys,  # noqa: ARG002
-        vectors: Floats,  # noqa: ARG002
+        vectors: QuantisedVectors,  # noqa: ARG002
         visible: Flags,  # noqa: ARG002
         count: int,  # noqa: ARG002
     ) -> Rows | None:
