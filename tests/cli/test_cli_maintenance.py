@@ -36,6 +36,28 @@ def test_stats_count_a_users_memories(call: Run) -> None:
     assert figures["earlier versions"] == "1"
 
 
+def test_stats_without_a_user_are_about_the_whole_database(call: Run) -> None:
+    done = call("stats")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    figures = {" ".join(row[:-1]): row[-1] for row in rows if row}
+    assert figures["preference"] == figures["context"] == "1"
+    assert figures["fact"] == "2"
+    assert figures["all"] == "4"
+    assert figures["earlier versions"] == "1"
+    assert figures["users"] == "2"
+    assert "Embedded by all-MiniLM-L6-v2-int8 (384 dimensions)" in done.stdout
+
+
+def test_stats_of_a_database_without_memories_are_zeros(call: Run, tmp_path: Path) -> None:
+    with Engine(MemoryConfig(db_path=tmp_path / "empty.db")):
+        pass
+    done = call("stats", "--db", "empty.db")
+    assert done.returncode == 0, done.stderr
+    assert ["users", "0"] in [line.split() for line in done.stdout.splitlines()]
+    assert "Embedded" not in done.stdout
+
+
 def test_an_export_is_imported_elsewhere_with_its_history(call: Run, database: Path, tmp_path: Path) -> None:
     exported = call("export", "memories.jsonl")
     assert exported.returncode == 0, exported.stderr
@@ -99,7 +121,9 @@ def test_reindex_makes_another_models_database_searchable_again(call: Run, tmp_p
     assert "0 versions of memories" in call("reindex", "--db", "other.db").stderr
 
 
-@pytest.mark.parametrize("command", [["stats", "--user", "bob"], ["export", "-"], ["reindex"], ["vacuum"]])
+@pytest.mark.parametrize(
+    "command", [["stats"], ["stats", "--user", "bob"], ["export", "-"], ["reindex"], ["vacuum"]]
+)
 def test_a_database_that_is_not_there_is_not_made(call: Run, tmp_path: Path, command: list[str]) -> None:
     done = call(*command, "--db", "elsewhere.db")
     assert done.returncode == 2
@@ -113,6 +137,7 @@ def test_a_database_that_is_not_there_is_not_made(call: Run, tmp_path: Path, com
         (["import", "memory.db"], "nothing was imported"),
         (["import", "missing.jsonl"], "missing.jsonl"),
         (["export", "no/such/folder.jsonl"], "no/such"),
+        (["stats", "--db", "text.db"], "text.db"),
         (["stats", "--user", "bob", "--db", "text.db"], "text.db"),
         (["reindex", "--backend", "ollama"], "ollama"),
     ],

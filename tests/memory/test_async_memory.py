@@ -55,6 +55,7 @@ async def test_every_operation_can_be_awaited(memory: HierarchicalMemory, tmp_pa
     assert [version.id for version in await memory.get_history(google.id)] == [google.id, anthropic.id]
     assert (await memory.rollback(google.id)).content == "Works at Google"
     assert await memory.count("alice") == (await memory.stats("alice"))["total"] == 2
+    assert (await memory.overview())["users"] == 2
     assert await memory.export(tmp_path / "dump.jsonl") == 5
     assert await memory.delete(tea.id) is True
     assert await memory.import_(tmp_path / "dump.jsonl") == 1

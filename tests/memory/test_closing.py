@@ -17,6 +17,7 @@ CALLS: list[Callable[[Engine], object]] = [
     lambda engine: engine.query(MemoryFilter(user_id="alice")),
     lambda engine: engine.count("alice"),
     lambda engine: engine.stats("alice"),
+    lambda engine: engine.overview(),
     lambda engine: engine.search("tea", "alice"),
     lambda engine: engine.delete("some id"),
     lambda engine: engine.clear("alice"),

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from headroom.memory import Engine, MemoryCategory, ScopeLevel
+from headroom.memory import Engine, MemoryCategory, MemoryConfig, ScopeLevel
 
 
 def test_stats_of_nothing_are_zeros(engine: Engine) -> None:
@@ -50,3 +50,40 @@ def test_stats_can_be_printed_as_json(engine: Engine) -> None:
 
     assert list(stats["categories"]) == ["preference", "fact", "context", "entity", "decision", "insight"]
     assert all(type(name) is str for name in [*stats["categories"], *stats["levels"]])
+
+
+def test_an_overview_of_nothing_is_zeros(engine: Engine) -> None:
+    overview = engine.overview()
+
+    assert overview["users"] == overview["total"] == overview["superseded"] == 0
+    assert overview["categories"] == dict.fromkeys(MemoryCategory, 0)
+    assert overview["embedder"] is overview["dimension"] is None
+
+
+def test_an_overview_is_about_all_users(engine: Engine, db_path: Path) -> None:
+    job = engine.add("Works at Google", "alice", category="fact")
+    engine.supersede(job.id, "Works at Anthropic")
+    engine.add("Likes tea", "alice", "s", category="preference")
+    engine.add("Likes tea", "bob", category="preference")
+
+    overview = engine.overview()
+
+    assert overview["users"] == 2
+    assert overview["total"] == engine.count("alice") + engine.count("bob") == 3
+    assert overview["superseded"] == 1
+    assert {name: number for name, number in overview["categories"].items() if number} == {
+        "preference": 2,
+        "fact": 1,
+    }
+    assert overview["database_bytes"] >= db_path.stat().st_size > 0
+
+
+def test_an_overview_names_the_embedder_of_the_vectors_rather_than_the_configured_one(
+    engine: Engine, db_path: Path
+) -> None:
+    engine.add("Likes tea", "alice")
+
+    with Engine(MemoryConfig(db_path=db_path)) as other:
+        overview = other.overview()
+
+    assert (overview["embedder"], overview["dimension"]) == ("words", 64)

@@ -17,6 +17,7 @@ EVERY_METHOD: dict[str, Callable[[MemoryStore], Any]] = {
     "query": lambda store: store.query(MemoryFilter(user_id="alice"), NOW),
     "count": lambda store: store.count(MemoryFilter(user_id="alice"), NOW),
     "count_by_category": lambda store: store.count_by_category(MemoryFilter(user_id="alice"), NOW),
+    "totals": lambda store: store.totals(NOW),
     "history": lambda store: store.history("one"),
     "delete": lambda store: store.delete(["one"]),
     "clear": lambda store: store.clear("alice"),

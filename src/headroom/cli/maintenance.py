@@ -33,20 +33,24 @@ DEFAULT_DATABASE = Path(str(MemoryConfig().db_path))
 _messages = Console(stderr=True, highlight=False)
 
 
-def stats(
-    user: Annotated[str, typer.Option(help="Whose memories.")], db: Database = DEFAULT_DATABASE
-) -> None:
-    """Show how much is remembered for a user."""
+def stats(db: Database = DEFAULT_DATABASE, user: User = None) -> None:
+    """Show how much is remembered, in all or for one user."""
     with Engine(MemoryConfig(db_path=db)) as engine:
-        figures = engine.stats(user)
-    title = f"{user} in {db} ({decimal(figures['database_bytes'])})"
+        figures = engine.overview() if user is None else engine.stats(user)
+    whose = "" if user is None else f"{user} in "
+    title = f"{whose}{db} ({decimal(figures['database_bytes'])})"
     table = Table("Category", Column("Memories", justify="right"), box=SIMPLE_HEAD, title=Text(title))
     for category, count in figures["categories"].items():
         table.add_row(category, f"{count:,}")
     table.add_section()
     table.add_row("all", f"{figures['total']:,}")
     table.add_row("earlier versions", f"{figures['superseded']:,}")
-    Console(highlight=False).print(table)
+    if user is None:
+        table.add_row("users", f"{figures['users']:,}")
+    console = Console(highlight=False)
+    console.print(table)
+    if figures.get("embedder"):
+        console.print(Text(f"Embedded by {figures['embedder']} ({figures['dimension']} dimensions)."))
 
 
 def export(

@@ -279,6 +279,26 @@ class Engine:
             "database_bytes": self._store.size(),
         }
 
+    def overview(self) -> dict[str, Any]:
+        """Figures about the whole database, for who runs it; they take a look at every memory.
+
+        Returns:
+            `users` (who have current memories), `total`, `categories`, `superseded` and `database_bytes` as
+            in `stats`, but everybody's; `embedder` and `dimension` (what made the stored vectors, and how
+            many numbers each has; None while there are none).
+        """
+        totals = self._store.totals(_now())
+        embedder, dimension = self._store.embedder_name() or (None, None)
+        return {
+            "users": totals.users,
+            "total": sum(totals.by_category.values()),
+            "superseded": totals.superseded,
+            "categories": {str(category): totals.by_category.get(category, 0) for category in MemoryCategory},
+            "database_bytes": self._store.size(),
+            "embedder": embedder,
+            "dimension": dimension,
+        }
+
     def search(
         self,
         query: str,

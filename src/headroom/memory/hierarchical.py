@@ -162,6 +162,10 @@ class HierarchicalMemory:
         """Figures about the memories that name each of the given parts. See `Engine.stats`."""
         return await self.run(self.engine.stats, user_id, session_id, agent_id)
 
+    async def overview(self) -> dict[str, Any]:
+        """Figures about the whole database, for who runs it. See `Engine.overview`."""
+        return await self.run(self.engine.overview)
+
     async def search(
         self,
         query: str,

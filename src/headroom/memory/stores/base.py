@@ -58,6 +58,18 @@ class Candidates:
     evidence: CandidateEvidence
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """How much a store keeps, whoever's it is; what has expired does not count."""
+
+    users: int
+    """How many users have current memories."""
+    by_category: Mapping[MemoryCategory, int]
+    """How many current memories there are; categories without are missing."""
+    superseded: int
+    """How many earlier versions."""
+
+
 class MemoryStore(Protocol):
     """Keeps memories. Safe for many threads and processes at once; each write is one transaction.
 
@@ -106,6 +118,9 @@ class MemoryStore(Protocol):
 
     def count_by_category(self, where: MemoryFilter, now: datetime) -> Mapping[MemoryCategory, int]:
         """The same by category; categories without memories are missing."""
+
+    def totals(self, now: datetime) -> Totals:
+        """Figures about everybody's memories; they take a look at each of them."""
 
     def history(self, memory_id: str) -> list[Memory]:
         """All versions of the memory that `memory_id` is a version of, oldest first; empty for none."""
