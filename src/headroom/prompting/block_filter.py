@@ -19,10 +19,11 @@ fence around nothing but the block.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from headroom.prompting import block_grammar as grammar
-from headroom.prompting.markdown_code import MarkdownCode
+from headroom.prompting.visible_text import VisibleText
 
 _PIECE: Final = 4096
 
@@ -37,21 +38,10 @@ class BlockFilter:
     def __init__(self) -> None:
         self.blocks: list[str] = []
         """What stood between the tags of each block removed so far."""
-        self.shown: list[tuple[int, int]] = []
-        """The parts of the text that were shown: (start, end) offsets, in order, apart from one another."""
+        self._visible = VisibleText()
         self._pending = ""
-        self._position = 0  # of the first pending character in the text
-        self._last = ""  # the character before it
-        self._out: list[str] = []
         self._final = False  # whether nothing follows the pending text
         self._incomplete = False  # whether something should have
-
-        # White space that was not shown yet, where it starts and what it is, and the same behind a block
-        self._before: tuple[int, list[str]] = (0, [])
-        self._after: tuple[int, list[str]] = (0, [])
-        self._gap = False  # whether a block was removed since something was shown
-
-        self._code = MarkdownCode()
 
         self._block = ""  # what is read of a block: its "json", a "string", "behind" the JSON, or the "tail"
         self._body = 0  # where the pending block's body starts and ends, within the pending text
@@ -63,26 +53,27 @@ class BlockFilter:
         self._unquoting: re.Pattern[str] | None = None  # what follows it if it is only talked about
 
     @property
+    def shown(self) -> Sequence[tuple[int, int]]:
+        """The parts of the text that were shown: (start, end) offsets, in order, apart from one another."""
+        return self._visible.parts
+
+    @property
     def decided(self) -> int:
         """Up to which offset of the text it is settled what is shown and what is not."""
-        start, held = self._before if self._before[1] else self._after
-        return start if held else self._position
+        return self._visible.settled
 
     def feed(self, text: str) -> str:
         """Take the next piece of the text and return what can be shown now."""
         if not self._pending and "<" not in text and "`" not in text:
-            if text and not self._gap and not text[-1].isspace():
-                return self._show_at_once(text)
-            self._show(text)
-        else:
-            # Small pieces: what is pending is copied for each block that is taken out of it.
-            for start in range(0, len(text), _PIECE):
-                pending, self._pending = self._pending, ""
-                pending += text[start : start + _PIECE]  # in place, as nothing else refers to it
-                self._pending = pending
-                del pending
-                self._advance()
-        return self._take()
+            return self._visible.show_at_once(text)
+        # Small pieces: what is pending is copied for each block that is taken out of it.
+        for start in range(0, len(text), _PIECE):
+            pending, self._pending = self._pending, ""
+            pending += text[start : start + _PIECE]  # in place, as nothing else refers to it
+            self._pending = pending
+            del pending
+            self._advance()
+        return self._visible.take()
 
     def finish(self, *, cut_off: bool = False) -> str:
         """End the text and return the rest of what is shown.
@@ -92,17 +83,7 @@ class BlockFilter:
         """
         self._final, self._incomplete = True, cut_off
         self._advance()
-        if not self._gap:
-            self._emit_held(self._before)
-        self._before = self._after = (self._position, [])
-        return self._take()
-
-    def _take(self) -> str:
-        out = "".join(self._out)
-        self._out.clear()
-        return out
-
-    # Reading: outside of blocks, and inside
+        return self._visible.finish()
 
     def _advance(self) -> None:
         progress = True
@@ -118,7 +99,7 @@ class BlockFilter:
             if opening or grammar.OPENING_BEGUN.fullmatch(self._pending, start):
                 self._show_pending(start)
                 fenced = found[0] != "<"
-                if not fenced or not (self._code.fenced or self._last.strip()):
+                if not fenced or not (self._visible.code.fenced or self._visible.last.strip()):
                     if opening:
                         self._open(opening, fenced=fenced)
                     elif self._is_cut_opening():
@@ -138,18 +119,17 @@ class BlockFilter:
         if not self._final or "<" not in self._pending:
             return False
         tag, _, rest = self._pending[self._pending.index("<") :].partition(">")
-        own_line = not self.shown or "\n" in "".join(self._before[1] + self._after[1])
-        return self._incomplete or bool(rest.strip()) or (own_line and len(tag) > 1)
+        return self._incomplete or bool(rest.strip()) or (self._visible.on_own_line and len(tag) > 1)
 
     def _open(self, opening: re.Match[str], *, fenced: bool) -> None:
         self._fenced = fenced
         self._body = opening[0].index(">") + 1
         empty = opening[0].endswith(">")
-        if fenced or self._code.fenced:
+        if fenced or self._visible.code.fenced:
             self._unquoting = grammar.ANYTHING
-        elif self._code.in_span:
+        elif self._visible.code.in_span:
             self._unquoting = grammar.SPAN_END
-        elif self._last in grammar.QUOTING:
+        elif self._visible.last in grammar.QUOTING:
             self._unquoting = grammar.UNQUOTING
         else:
             self._unquoting = grammar.ANYTHING if empty else None
@@ -291,74 +271,14 @@ class BlockFilter:
         """Take the pending block, which ends at `end`, out of the text."""
         if self._block:
             self.blocks.append(self._pending[self._body : self._body_end])
-        self._last = self._pending[end - 1]
-        self._position += end
+        self._visible.remove(self._pending[:end])
         self._pending = self._pending[end:]
-        self._block, self._gap = "", True
-        self._after = (self._position, [])
-
-    # Showing
+        self._block = ""
 
     def _show_pending(self, end: int) -> None:
         text, self._pending = self._pending[:end], self._pending[end:]
         self._block = ""
-        self._show(text)
-
-    def _show(self, text: str) -> None:
-        """Settle that the next characters of the text are none of a block's."""
-        if not text:
-            return
-        start = self._position
-        self._position += len(text)
-        self._last = text[-1]
-        self._code.feed(text)
-        if text.isspace():
-            self._hold(start, text)
-            return
-        begin = len(text) - len(text.lstrip())
-        end = len(text.rstrip())
-        if begin:
-            self._hold(start, text[:begin])
-        if not self._gap:
-            self._emit_held(self._before)
-        elif self.shown:
-            self._emit_held(self._before if self._before[1] else self._after)
-        self._emit(start + begin, text[begin:end])
-        self._before, self._after = (start + end, [text[end:]] if end < len(text) else []), (0, [])
-        self._gap = False
-
-    def _show_at_once(self, text: str) -> str:
-        """What `_show` does with the usual piece: one that needs no cutting."""
-        start, held = self._before if self._before[1] else (self._position, [])
-        self._position += len(text)
-        self._last = text[-1]
-        self._code.feed(text)
-        self._before = (self._position, [])
-        if self.shown and self.shown[-1][1] == start:
-            start = self.shown.pop()[0]
-        self.shown.append((start, self._position))
-        return "".join([*held, text]) if held else text
-
-    def _hold(self, start: int, space: str) -> None:
-        held = self._after if self._gap else self._before
-        if held[1]:
-            held[1].append(space)
-        elif self._gap:
-            self._after = (start, [space])
-        else:
-            self._before = (start, [space])
-
-    def _emit_held(self, held: tuple[int, list[str]]) -> None:
-        self._emit(held[0], "".join(held[1]))
-
-    def _emit(self, start: int, text: str) -> None:
-        if not text:
-            return
-        self._out.append(text)
-        end = start + len(text)
-        if self.shown and self.shown[-1][1] == start:
-            start = self.shown.pop()[0]
-        self.shown.append((start, end))
+        self._visible.show(text)
 
 
 def strip_blocks(text: str) -> tuple[str, list[str]]:
