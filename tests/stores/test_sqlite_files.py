@@ -13,7 +13,7 @@ import pytest
 from store_material import NOW, SECOND, add, memory, open_sqlite, recalled, successor, supersede, vector_of
 
 from headroom.errors import ClosedError, SchemaVersionError, StorageError
-from headroom.memory import MemoryFilter
+from headroom.memory import MemoryFilter, patience
 from headroom.memory.stores.sqlite import SqliteStore, connections, rows, schema
 
 Open = Callable[..., SqliteStore]
@@ -231,6 +231,22 @@ def test_who_waits_too_long_for_another_to_begin_gives_up(
         open_sqlite(db_path)
 
     other.close()
+
+
+def test_after_who_was_in_a_hurry_others_wait_as_long_as_ever(db_path: Path, open_file: Open) -> None:
+    store = open_file()
+    other = sqlite3.connect(db_path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    with patience.lasting(0), pytest.raises(StorageError, match="another process"):
+        add(store, memory("One"))
+    timer = threading.Timer(0.5, other.rollback)
+    timer.start()
+
+    add(store, memory("Two"))
+
+    timer.join()
+    other.close()
+    assert recalled(store) == ["Two"]
 
 
 def test_a_store_that_is_dropped_unclosed_says_so_and_closes(db_path: Path) -> None:

@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from typing import Final
 
 from headroom.errors import ClosedError, StorageError
-from headroom.memory import forking
+from headroom.memory import forking, patience
 from headroom.memory.config import Durability
 from headroom.memory.stores.sqlite import filtering, schema
 from headroom.memory.stores.sqlite.failures import explained
 
 BUSY_SECONDS: Final = 30.0
-"""How long a write waits for those of other threads and processes."""
+"""How long a write waits for those of other threads and processes, if there is no hurry (see `patience`)."""
 
 _KEPT: Final = 8
 """How many idle connections stay open."""
@@ -48,7 +48,7 @@ class ConnectionPool:
         _create_private(self.path)
         try:
             with self.connection() as connection:
-                schema.prepare(connection, self.path, BUSY_SECONDS)
+                schema.prepare(connection, self.path, patience.at_most(BUSY_SECONDS))
         except BaseException:
             self.close()
             raise
@@ -64,6 +64,8 @@ class ConnectionPool:
         with explained(self.path):
             connection = self._take()
             try:
+                milliseconds = round(1_000 * patience.at_most(BUSY_SECONDS))
+                connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
                 yield connection
             finally:
                 self._give_back(connection)
@@ -78,7 +80,7 @@ class ConnectionPool:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction that is committed if the block ends well, and undone otherwise."""
         # Threads of one process queue here: SQLite's own queue is polling, and unfair.
-        if not self._write.acquire(timeout=BUSY_SECONDS):
+        if not self._write.acquire(timeout=patience.at_most(BUSY_SECONDS)):
             raise StorageError(f"{self.path}: another thread has been writing to it for too long; try again")
         try:
             with self.connection() as connection, _transaction(connection, "BEGIN IMMEDIATE"):
@@ -126,7 +128,7 @@ class ConnectionPool:
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path,
-            timeout=BUSY_SECONDS,
+            timeout=patience.at_most(BUSY_SECONDS),
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
