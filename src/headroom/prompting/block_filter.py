@@ -6,8 +6,8 @@ What has the shape of a block, and so is one:
   JSON object or list.
 - The object has a key that `headroom.prompting.extraction` reads, or is empty. A list needs no key where its
   closing tag, or the end of the text, follows.
-- It ends where its JSON and its closing tag end; or its JSON alone, where no closing tag follows; or, where
-  the JSON is broken, with the first closing tag. If the text ends before all that, the block ends with it,
+- It ends where its JSON and its closing tag end, brackets too many aside; or its JSON alone, where no closing
+  tag follows; or, where the JSON is broken, with the first closing tag. If the text ends before all that, the block ends with it,
   provided that it begins with such a key or the text is known to be cut off.
 - It is not only talked about. That is a block in fenced code, or fenced itself, or in a code span or
   quotation that ends directly behind it, if anything but fences and quotation marks follows. So what is
@@ -174,7 +174,7 @@ class BlockFilter:
             self._block = "string"
         else:
             self._depth += 1 if token[0] in "{[" else -1
-            if self._depth == 0:
+            if self._depth <= 0:
                 self._block, self._body_end = "behind", token.end()
         self._read = token.end()
         return True
@@ -194,13 +194,13 @@ class BlockFilter:
         return True
 
     def _read_behind(self) -> bool:
-        between = grammar.BETWEEN_JSON.match(self._pending, self._read)
-        assert between is not None  # noqa: S101 - it matches nothing at all, too
-        self._read = between.end()
+        behind = grammar.BEHIND_JSON.match(self._pending, self._read)
+        assert behind is not None  # noqa: S101 - it matches nothing at all, too
+        self._read = behind.end()
         if self._read == len(self._pending) and not self._final:
             return False
-        if self._pending.startswith("{", self._read):
-            self._block = "json"
+        if self._pending.startswith("{", self._read) or self._goes_on():
+            self._block, self._depth = "json", 0
         elif closing := grammar.CLOSING.match(self._pending, self._read):
             self._close(self._body_end, closing.end(), whole=True)
         elif not grammar.CLOSING_BEGUN.fullmatch(self._pending, self._read):
@@ -210,6 +210,11 @@ class BlockFilter:
         else:
             return False
         return True
+
+    def _goes_on(self) -> bool:
+        """Whether a bracket too many or too early only made it seem that the JSON has ended."""
+        next_token = grammar.GOES_ON.match(self._pending, self._read)
+        return bool(next_token and grammar.GOING_ON.search(self._pending, self._body_end, self._read))
 
     def _close(self, body_end: int, end: int, *, whole: bool) -> None:
         """End the pending block, if that is what it is; `whole` with its tag, or with the text."""

@@ -60,7 +60,10 @@ LIST_OR_NOTHING: Final = re.compile(rf"{_SPACE}(?:```[a-z]*{_SPACE})?(?:\[|\{{\s
 JSON_START: Final = re.compile(r"[{\[]")
 JSON_TOKEN: Final = re.compile(r"[\"{}\[\]<]")
 STRING_TOKEN: Final = re.compile(r"[\"\\]")
-BETWEEN_JSON: Final = re.compile(r"[\s\u200b-\u200d\u2060\ufeff,;`]*")
+BEHIND_JSON: Final = re.compile(r"[\s\u200b-\u200d\u2060\ufeff,:;`}\]]*")
+GOES_ON: Final = re.compile(r"[\"\[]")
+"""What goes on with JSON that seemed to have ended, if one of these marks stands before it:"""
+GOING_ON: Final = re.compile(r"[,:}\]]")
 
 QUOTING: Final = frozenset("\"'\u2018\u201c\u201e\u00ab")
 """What stands directly before a tag that may be only talked about, and behind it then:"""
