@@ -35,7 +35,7 @@ class ClientMemory(ScopedMemory, _Record):
         self._scope = core.scope
 
     @property
-    def _engine(self) -> Engine:  # type: ignore[override]
+    def _engine(self) -> Engine:  # type: ignore[override]  # nobody sets it, as they could there
         return self._core.open().engine
 
 

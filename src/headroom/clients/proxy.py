@@ -39,7 +39,7 @@ _VIEWS: Final = frozenset({"with_raw_response", "with_streaming_response"})
 _NAMESPACES: Final = frozenset({"beta", "chat", "completions", "responses"})
 
 
-class _Part(BaseObjectProxy):  # type: ignore[type-arg]
+class _Part(BaseObjectProxy):  # type: ignore[type-arg]  # wrapt 2.0 cannot subscript it
     """A part of a client, up to the client itself."""
 
     def __init__(self, wrapped: Any, core: ClientCore, surface: Any, *, asynchronous: bool) -> None:
@@ -141,11 +141,11 @@ class Resource(_Part):
     ) -> Any:
         # It requests page after page, the later ones by means of the client that made the first.
         lister = copy.copy(self.__wrapped__)
-        lister._get_api_list = _Pages(lister._client, self._self_fetch).get_api_list  # noqa: SLF001
+        lister._get_api_list = _Pages(lister._client, self._self_fetch).get_api_list  # noqa: SLF001 - there is no other way in
         return lister.list(*args, **parameters)
 
 
-class _Pages(BaseObjectProxy):  # type: ignore[type-arg]
+class _Pages(BaseObjectProxy):  # type: ignore[type-arg]  # wrapt 2.0 cannot subscript it
     """An SDK's client whose lists are made of pages that were fetched in this way."""
 
     def __init__(self, wrapped: Any, fetch: Callable[..., Any]) -> None:
@@ -164,7 +164,7 @@ def _own(name: str) -> Any:
     return property(lambda proxy: getattr(proxy.__wrapped__, name))
 
 
-class _Deferred(BaseObjectProxy):  # type: ignore[type-arg]
+class _Deferred(BaseObjectProxy):  # type: ignore[type-arg]  # wrapt 2.0 cannot subscript it
     """A context manager that makes a call when it is entered: in the scope in which it was asked for."""
 
     __aenter__ = _own("__aenter__")
@@ -179,7 +179,7 @@ class _Deferred(BaseObjectProxy):  # type: ignore[type-arg]
             return self.__wrapped__.__enter__()
 
 
-class _Deferring(BaseObjectProxy):  # type: ignore[type-arg]
+class _Deferring(BaseObjectProxy):  # type: ignore[type-arg]  # wrapt 2.0 cannot subscript it
     """A view of a client whose methods return such context managers."""
 
     def __getattr__(self, name: str) -> Any:

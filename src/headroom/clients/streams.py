@@ -28,7 +28,7 @@ class Delivery(Protocol):
         """The same in a task."""
 
 
-class _Stream(BaseObjectProxy):  # type: ignore[type-arg]
+class _Stream(BaseObjectProxy):  # type: ignore[type-arg]  # wrapt 2.0 cannot subscript it
     def __init__(self, wrapped: Any, delivery: Delivery) -> None:
         super().__init__(wrapped)
         self._self_delivery = delivery

@@ -78,7 +78,7 @@ async def _clean_async(response: Any) -> None:
     _clean(response)
 
 
-class CleanBody(BaseObjectProxy):  # type: ignore[type-arg]
+class CleanBody(BaseObjectProxy):  # type: ignore[type-arg]  # wrapt 2.0 cannot subscript it
     """The body of a response, without what the model noted in it."""
 
     def __init__(self, response: Any, rewriter: "_Rewriter", delivery: Delivery) -> None:

@@ -136,14 +136,14 @@ def _read_line(line: str, max_content_length: int) -> Memory:
         importance=check_importance(row.get("importance", 0.5)),
         entities=clean_entities(row.get("entities", ())),
         metadata=clean_metadata(row.get("metadata", {})),
-        **identifiers,  # type: ignore[arg-type]
-        **times,  # type: ignore[arg-type]
+        **identifiers,  # type: ignore[arg-type]  # mypy does not know the names of what is in it
+        **times,  # type: ignore[arg-type]  # the same
     )
 
 
 def _read_time(value: object, name: str) -> datetime:
     try:
-        return datetime.fromisoformat(value)  # type: ignore[arg-type]
+        return datetime.fromisoformat(value)  # type: ignore[arg-type]  # that is the TypeError
     except (ValueError, TypeError) as error:
         raise InvalidInputError(f"{name} is no ISO 8601 time: {value!r}") from error
 

@@ -72,7 +72,7 @@ def read_block(body: str) -> Extraction:
     for value, whole in _Reader(body).values():
         if isinstance(value, dict) and not whole:
             # What is not whole may lack what it says last: whom it concerns, what it replaces.
-            value = {key: member for key, member in value.items() if isinstance(member, list)}  # noqa: PLW2901
+            value = {key: member for key, member in value.items() if isinstance(member, list)}  # noqa: PLW2901 - nobody wants the rest
         _collect(value, extraction)
     del extraction.memories[MAX_ITEMS:], extraction.forget[MAX_ITEMS:]
     extraction.unreadable = min(extraction.unreadable, MAX_ITEMS)

@@ -80,7 +80,7 @@ async def _serve(app: ScriptedApp, *, task_status: TaskStatus[int]) -> None:
     # uvicorn's protocol without uvicorn's Server, which polls for its end and would take 0.2 s to stop.
     try:
         import uvicorn  # noqa: PLC0415 - an optional dependency
-        from uvicorn.server import ServerState  # noqa: PLC0415
+        from uvicorn.server import ServerState  # noqa: PLC0415 - of the same
     except ImportError:
         raise MissingDependencyError("uvicorn", "testing") from None
 
@@ -101,7 +101,7 @@ async def _serve(app: ScriptedApp, *, task_status: TaskStatus[int]) -> None:
     config = uvicorn.Config(cutting, lifespan="off", log_config=None)
     config.load()
     server = await asyncio.get_running_loop().create_server(
-        lambda: config.http_protocol_class(config=config, server_state=state, app_state={}),  # type: ignore[call-arg]
+        lambda: config.http_protocol_class(config=config, server_state=state, app_state={}),  # type: ignore[call-arg]  # typed as any protocol of asyncio
         host="127.0.0.1",
         port=0,
         backlog=_BACKLOG,

@@ -56,7 +56,7 @@ class _Model:
         # ending. (disable_telemetry_events() stops neither; a value that the application has set stays.)
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime  # noqa: PLC0415 - 0.15 s that only those pay who embed
-        from tokenizers import Tokenizer  # noqa: PLC0415
+        from tokenizers import Tokenizer  # noqa: PLC0415 - the same
 
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
         self._tokenizer.no_padding()

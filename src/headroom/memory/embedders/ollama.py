@@ -41,12 +41,12 @@ class OllamaEmbedder(Backend["Client"]):
         super().__init__(f"ollama:{model}", dimension)
 
     def _open(self) -> Client:
-        from ollama import Client  # noqa: PLC0415
+        from ollama import Client  # noqa: PLC0415 - an optional dependency
 
         return Client(host=self._base_url, timeout=self._timeout)
 
     def _release(self, resource: Client) -> None:
-        resource.close()  # type: ignore[no-untyped-call]
+        resource.close()  # type: ignore[no-untyped-call]  # ollama does not type it
 
     def _vectors(self, resource: Client, texts: list[str]) -> Any:
         for pause in _PAUSES:
@@ -62,8 +62,8 @@ class OllamaEmbedder(Backend["Client"]):
             ) from None
 
     def _attempt(self, client: Client, texts: list[str]) -> Any:
-        import httpx  # noqa: PLC0415
-        from ollama import ResponseError  # noqa: PLC0415
+        import httpx  # noqa: PLC0415 - a dependency of ollama
+        from ollama import ResponseError  # noqa: PLC0415 - an optional dependency
 
         try:
             return client.embed(model=self._model, input=texts).embeddings
@@ -80,12 +80,12 @@ class OllamaEmbedder(Backend["Client"]):
         except ResponseError as error:
             # What the server says may quote the texts.
             status = error.status_code
-            if status == 404:  # noqa: PLR2004 - HTTP
+            if status == 404:  # noqa: PLR2004 - HTTP's
                 raise EmbedderUnavailableError(
                     f"Ollama at {self._base_url} has no model {self._model}; "
                     f"get it with: ollama pull {self._model}"
                 ) from None
-            if status == 429 or status >= 500:  # noqa: PLR2004
+            if status == 429 or status >= 500:  # noqa: PLR2004 - HTTP's
                 raise _PassingError(f"answered {status}") from None
             raise EmbedderError(
                 f"Ollama at {self._base_url} rejects the request: it answered {status}"

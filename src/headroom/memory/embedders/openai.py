@@ -69,7 +69,7 @@ class OpenAIEmbedder(Backend["OpenAI"]):
         resource.close()
 
     def _vectors(self, resource: OpenAI, texts: list[str]) -> Any:
-        import openai  # noqa: PLC0415
+        import openai  # noqa: PLC0415 - it was imported by _open
 
         try:
             answer = resource.embeddings.create(
@@ -102,7 +102,7 @@ class OpenAIEmbedder(Backend["OpenAI"]):
                     f"{where}: it does not know the model {self._model}; "
                     "check embedder_model and openai_base_url"
                 )
-            case status if status == 429 or status >= 500:  # noqa: PLR2004 - HTTP
+            case status if status == 429 or status >= 500:  # noqa: PLR2004 - HTTP's
                 return EmbedderUnavailableError(
                     f"{where} to {client.max_retries + 1} attempts: it is overloaded or out of order, "
                     "or your quota is used up"

@@ -47,8 +47,8 @@ class SentenceTransformersEmbedder(Backend["_Model"]):
         self._source = model
 
     def _open(self) -> _Model:
-        import torch  # noqa: PLC0415 - seconds
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+        import torch  # noqa: PLC0415 - takes seconds
+        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds
 
         if os.getpid() != self._born_in:
             # The parent's OpenMP threads do not survive a fork, and torch would wait for them for ever.
