@@ -13,7 +13,7 @@ import inspect
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, SupportsIndex, TypeAlias, TypeVar, overload
 from uuid import uuid4
 
 import wrapt
@@ -146,7 +146,7 @@ def remember(
                 wrapped, args, kwargs
             )
 
-        return wrapt.FunctionWrapper(function, run)
+        return _Remembering(function, run)
 
     if function is None:
         return decorate
@@ -162,6 +162,11 @@ def _reader(identifier: Identifier, part: str, function: Any) -> Callable[..., A
         return identifier
     fixed = check_identifier(identifier, part)
     return lambda *_, **__: fixed
+
+
+class _Remembering(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # wrapt 2.0 cannot subscript it
+    def __reduce_ex__(self, _: SupportsIndex) -> str:
+        return self.__qualname__  # pickled by its name, as functions are
 
 
 class _Run:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import pickle
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, get_type_hints
 
@@ -297,3 +298,17 @@ def test_a_task_that_is_cancelled_before_it_starts_does_not_run() -> None:
             await task
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("decorated", [function, coroutine_function, generator, asynchronous_generator])
+def test_a_decorated_function_is_pickled_by_its_name_as_functions_are(decorated: Any, protocol: int) -> None:
+    assert pickle.loads(pickle.dumps(decorated, protocol)) is decorated  # noqa: S301 - it is our own
+
+
+def test_a_local_function_cannot_be_pickled_decorated_or_not() -> None:
+    def local() -> None: ...
+
+    for each in (local, remember(local)):
+        with pytest.raises((AttributeError, pickle.PicklingError), match="local"):
+            pickle.dumps(each)
