@@ -17,12 +17,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scale_report
 from measuring import RESULTS, Timing, machine, progress_bar, timed
 from rich.console import Console
 from rich.progress import Progress
@@ -36,6 +38,7 @@ SUBJECT = "the measured user"
 MEMORIES_OF_OTHERS = 10
 EXACT = sys.maxsize
 """An index threshold that is never reached."""
+ROOMY: dict[str, Any] = {"partition_cache_bytes": 2_000_000_000}
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,23 @@ def measure_users(folder: Path, sizes: Sizes, progress: Progress) -> list[dict[s
     return rows
 
 
+def wait_for_graph(engine: Engine) -> None:
+    """Let the thread that indexes large partitions finish; until then, they are searched exactly."""
+    worker = engine._store._partitions._indexer._worker  # noqa: SLF001 - nobody else waits for it
+    if worker is not None:
+        worker.join()
+
+
+def opened(path: str, threshold: int) -> tuple[float, float]:
+    """How many seconds the first recall takes and how many MB the memories; for a process of its own."""
+    with Engine(config(Path(path), PreparedVectors(), threshold, **ROOMY)) as engine:
+        engine.search("a question", "somebody without memories")  # what everybody pays once
+        before = resident()
+        seconds = timed(lambda: engine.search("a question", SUBJECT))
+        wait_for_graph(engine)
+        return seconds, resident() - before
+
+
 def measure_size(folder: Path, sizes: Sizes, progress: Progress) -> list[dict[str, Any]]:
     """One user with more and more memories, searched exactly and through HNSW."""
     rows = []
@@ -145,28 +165,24 @@ def measure_size(folder: Path, sizes: Sizes, progress: Progress) -> list[dict[st
         for name, threshold in (("exact", EXACT), ("hnsw", 1)):
             if name == "hnsw" and count < min(sizes.indexed):
                 continue
-            before = resident()
-            settings = {"partition_cache_bytes": 2_000_000_000}
-            with Engine(config(path, vectors, threshold, **settings)) as engine:
-                engine.search("a question that builds what is missing", SUBJECT)
-            with Engine(config(path, vectors, threshold, **settings)) as engine:
-                cold = timed(lambda: engine.search("a question", SUBJECT))
-                rows.append(
-                    {
-                        "memories": count,
-                        "search": name,
-                        "recall": asdict(recall_times(engine, sizes.repeats)),
-                        "add": asdict(add_times(engine, sizes.repeats)),
-                        "cold_ms": cold * 1e3,
-                        "ram_mb": resident() - before,
-                        "disk_mb": sum(
-                            file.stat().st_size
-                            for file in folder.rglob(f"size-{count}.db*")
-                            if file.is_file()
-                        )
-                        / 1e6,
-                    }
-                )
+            with Engine(config(path, vectors, threshold, **ROOMY)) as engine:
+                engine.search("a question that has the graph made", SUBJECT)
+                wait_for_graph(engine)
+                recall, add = recall_times(engine, sizes.repeats), add_times(engine, sizes.repeats)
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+                cold, ram = process.submit(opened, str(path), threshold).result()
+            files = (file for file in folder.rglob("*") if path.name in str(file) and file.is_file())
+            rows.append(
+                {
+                    "memories": count,
+                    "search": name,
+                    "recall": asdict(recall),
+                    "add": asdict(add),
+                    "cold_ms": cold * 1e3,
+                    "ram_mb": ram,
+                    "disk_mb": sum(file.stat().st_size for file in files) / 1e6,
+                }
+            )
     return rows
 
 
@@ -185,10 +201,11 @@ def measure_index(folder: Path, sizes: Sizes, progress: Progress) -> list[dict[s
         found: dict[str, list[set[str]]] = {}
         times: dict[str, Timing] = {}
         for name, threshold in (("exact", EXACT), ("hnsw", 1)):
-            settings = {"durability": "normal", "partition_cache_bytes": 2_000_000_000}
-            with Engine(config(path, vectors, threshold, **settings)) as engine:
+            with Engine(config(path, vectors, threshold, durability="normal", **ROOMY)) as engine:
                 if name == "exact":
                     fill(engine, SUBJECT, count)
+                engine.search("a question that has the graph made", SUBJECT)
+                wait_for_graph(engine)
                 found[name] = [
                     {memory.id for memory in engine.search(text, SUBJECT, top_k=10)} for text in asked
                 ]
@@ -305,112 +322,6 @@ MEASUREMENTS = {
     "threads": measure_threads,
     "processes": measure_processes,
 }
-TITLES = {
-    "users": "One user's memories among more and more other users",
-    "size": "More and more memories of one user",
-    "index": "HNSW against exact search, on real sentences",
-    "threads": "Threads of one process, each for a user with 1,000 memories",
-    "processes": "Processes on one file, nine recalls to one stored memory",
-}
-
-
-def cell(value: Any) -> str:
-    """A figure as text."""
-    if isinstance(value, dict):
-        return str(Timing(**value))
-    return (
-        f"{value:,.2f}".rstrip("0").rstrip(".")
-        if isinstance(value, float)
-        else f"{value:,}"
-        if isinstance(value, int)
-        else str(value)
-    )
-
-
-def report(figures: dict[str, list[dict[str, Any]]], details: dict[str, str]) -> str:
-    """The figures as Markdown."""
-    lines = [
-        "# Scale",
-        "",
-        "Written by `benchmarks/scale.py`. Times in milliseconds, median (99th percentile),",
-    ]
-    lines += ["without the embedding.", "", "![Plots](scale.svg)", ""]
-    for name, rows in figures.items():
-        columns = list(rows[0])
-        lines += [
-            f"## {TITLES[name]}",
-            "",
-            f"| {' | '.join(column.replace('_', ' ') for column in columns)} |",
-        ]
-        lines += ["|" + "---|" * len(columns)]
-        lines += ["| " + " | ".join(cell(row[column]) for column in columns) + " |" for row in rows] + [""]
-    lines += ["## The machine", "", *(f"- {name}: {value}" for name, value in details.items())]
-    return "\n".join(lines) + "\n"
-
-
-def plot(figures: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Recall by the user's memories, by other users, and HNSW's recall."""
-    import matplotlib as mpl  # noqa: PLC0415 - only a full run draws
-
-    mpl.use("svg")
-    mpl.rcParams.update({"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "headroom"})
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    for name, colour in (("exact", "#2563eb"), ("hnsw", "#d97706")):
-        rows = [row for row in figures["size"] if row["search"] == name]
-        at = [row["memories"] for row in rows]
-        left.plot(at, [row["recall"]["p50"] for row in rows], "o-", color=colour, label=f"{name}, median")
-        left.plot(at, [row["recall"]["p99"] for row in rows], ":", color=colour, label=f"{name}, p99")
-    left.set(
-        xscale="log",
-        yscale="log",
-        xlabel="memories of the user",
-        ylabel="recall, ms",
-        title="One user's memories",
-    )
-    left.legend(frameon=False)
-    rows = figures["users"]
-    middle.plot(
-        [row["rows"] for row in rows],
-        [row["recall"]["p50"] for row in rows],
-        "o-",
-        color="#2563eb",
-        label="recall",
-    )
-    middle.plot(
-        [row["rows"] for row in rows],
-        [row["add"]["p50"] for row in rows],
-        "o-",
-        color="#059669",
-        label="store",
-    )
-    middle.set(
-        xscale="log",
-        ylim=(0, None),
-        xlabel="memories in the file",
-        ylabel="median, ms",
-        title="Other users' memories",
-    )
-    middle.legend(frameon=False)
-    rows = figures["index"]
-    at = [row["memories"] for row in rows]
-    right.plot(at, [row["exact"]["p50"] for row in rows], "o-", color="#2563eb", label="exact")
-    right.plot(at, [row["hnsw"]["p50"] for row in rows], "o-", color="#d97706", label="HNSW")
-    right.set(
-        xlabel="memories of the user",
-        ylabel="recall, median ms",
-        title="HNSW on real sentences",
-        ylim=(0, None),
-    )
-    share = right.twinx()
-    share.plot(at, [100 * row["recall_at_10"] for row in rows], "s--", color="#6b7280", label="same ten")
-    share.set(ylim=(0, 105), ylabel="the same ten, %")
-    right.legend(frameon=False, loc="lower right")
-    for axes in (left, middle, right):
-        axes.grid(visible=True, alpha=0.25)
-        axes.spines[["top"]].set_visible(False)
-    figure.savefig(path, metadata={"Date": None})
 
 
 def main() -> None:
@@ -431,7 +342,7 @@ def main() -> None:
                 figures[name] = MEASUREMENTS[name](Path(folder), sizes, progress)
     figures = {name: figures[name] for name in MEASUREMENTS if name in figures}
     details = machine()
-    text = report(figures, details)
+    text = scale_report.report(figures, details)
     Console().print(text, markup=False)
     users = figures.get("users")
     if users:
@@ -444,7 +355,7 @@ def main() -> None:
             json.dumps({"machine": details, "figures": figures}, indent=2) + "\n", encoding="utf-8"
         )
         if figures.keys() >= {"users", "size", "index"}:
-            plot(figures, RESULTS / "scale.svg")
+            scale_report.plot(figures, RESULTS / "scale.svg")
 
 
 if __name__ == "__main__":
