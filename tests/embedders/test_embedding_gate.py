@@ -120,6 +120,57 @@ def test_many_texts_let_a_query_in_between_even_where_no_more_may_wait(threads: 
     assert [gated.begun.get(timeout=30) for _ in range(3)] == ["query", "many 2", "many 3"]
 
 
+def test_many_texts_are_embedded_several_at_a_time_and_leave_one_place_free(
+    threads: ThreadPoolExecutor,
+) -> None:
+    gated = Gated(concurrency=3)
+    embeddings = embeddings_of(gated)
+    many = threads.submit(embeddings.embed, [f"many {number}" for number in range(6)])
+    assert gated.begun.get(timeout=30) == "many 0"
+    gated.go_on.put(None)
+    assert {gated.begun.get(timeout=30) for _ in range(2)} == {"many 1", "many 2"}
+    query = threads.submit(embeddings.embed_query, "query")
+    assert gated.begun.get(timeout=30) == "query"
+    for _ in range(6):
+        gated.go_on.put(None)
+    assert query.result(30).shape == (1,)
+    assert many.result(30).shape == (6, 1)
+
+
+def test_many_texts_come_back_in_their_order() -> None:
+    class Numbering:
+        name = "numbering"
+        dimension = 2
+        batch_size = 1
+        concurrency = 4
+
+        def embed(self, texts: list[str]) -> list[list[float]]:
+            return [[int(text), 100.0] for text in texts]
+
+    embeddings = create_embedder(MemoryConfig(embedder=Numbering()))
+    angles = embeddings.embed([str(number) for number in range(200)])
+    assert np.rint(100 * angles[:, 0] / angles[:, 1]).tolist() == list(range(200))
+
+
+def test_after_a_failure_in_the_middle_of_many_texts_all_places_are_free() -> None:
+    class FailingLater:
+        name = "failing later"
+        dimension = 1
+        batch_size = 1
+        concurrency = 3
+
+        def embed(self, texts: list[str]) -> list[list[float]]:
+            if texts == ["13"]:
+                raise RuntimeError("no")
+            return [[1.0]]
+
+    embeddings = create_embedder(MemoryConfig(embedder=FailingLater()))
+    for _ in range(5):
+        with pytest.raises(EmbedderError):
+            embeddings.embed([str(number) for number in range(100)])
+    assert (gate_of(embeddings)._free, len(gate_of(embeddings)._waiting)) == (3, 0)
+
+
 def test_a_failure_gives_its_place_back() -> None:
     class Failing:
         name = "failing"

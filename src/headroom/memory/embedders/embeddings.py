@@ -1,6 +1,8 @@
 """The one face through which the engine embeds: orderly, checked and cached, whatever the embedder."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -52,7 +54,7 @@ class Embeddings:
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One row of length one per text, shape (n, dimension).
 
-        Many texts are embedded in batches, between which others get their turn.
+        Many texts are embedded in batches, several at a time, between which others get their turn.
 
         Raises:
             EmbedderError: The embedder failed; EmbedderUnavailableError where it could not be reached.
@@ -62,15 +64,13 @@ class Embeddings:
         batches = [list(texts[i : i + self._batch_size]) for i in range(0, len(texts), self._batch_size)]
         if not batches:
             return np.empty((0, self.dimension), np.float32)
-        gate = self._gate.get()
-        rows = []
-        for number, batch in enumerate(batches):
-            gate.enter(returning=number > 0)
-            try:
-                rows.append(self._embed_batch([_encodable(text) for text in batch]))
-            finally:
-                gate.leave()
-        return np.concatenate(rows) if len(rows) > 1 else rows[0]
+        first = self._embed_in_turn(batches[0])
+        if len(batches) == 1:
+            return first
+        # One place stays free, for who asks for little meanwhile.
+        with ThreadPoolExecutor(max(1, self.concurrency - 1), "headroom-embed") as threads:
+            rest = threads.map(partial(self._embed_in_turn, returning=True), batches[1:])
+            return np.concatenate([first, *rest])
 
     def embed_query(self, query: str) -> Vector:
         """The vector of one query, shape (dimension,), read-only; from the cache if it was asked for lately.
@@ -90,6 +90,14 @@ class Embeddings:
     def _embed_one(self, text: str) -> Vector:
         vector: Vector = self.embed([text])[0]
         return vector
+
+    def _embed_in_turn(self, texts: list[str], *, returning: bool = False) -> Vectors:
+        gate = self._gate.get()
+        gate.enter(returning=returning)
+        try:
+            return self._embed_batch([_encodable(text) for text in texts])
+        finally:
+            gate.leave()
 
     def _embed_batch(self, texts: list[str]) -> Vectors:
         try:
