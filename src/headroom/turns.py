@@ -14,7 +14,7 @@ from headroom.scope import Scope, current_scope, entered
 _log: Final = logging.getLogger(__name__)
 
 Clear: TypeAlias = Callable[..., object]
-"""An engine's method `clear`."""
+"""Clears up what an engine keeps of a user for a turn."""
 
 _open: Final[dict[str, set[tuple[Clear, str]]]] = {}
 """For each turn that is under way in this process: what clears it up when it ends, and for which user."""

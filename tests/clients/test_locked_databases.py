@@ -11,9 +11,8 @@ import pytest
 from asking import CLIENTS, block, deltas, got, listed, user
 
 from headroom import with_memory
-from headroom.clients import call
 from headroom.errors import StorageError
-from headroom.memory import Engine, MemoryConfig
+from headroom.memory import Engine, MemoryConfig, patience
 from headroom.memory.stores.sqlite import connections
 from headroom.testing import ScriptedServer
 
@@ -29,7 +28,7 @@ def server(serve: Callable[..., ScriptedServer]) -> ScriptedServer:
 @pytest.fixture
 def lock(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     """What another process does that keeps the database locked; answers wait for it half a second."""
-    monkeypatch.setattr(call, "PATIENCE", 0.5)
+    monkeypatch.setattr(patience, "LITTLE", 0.5)
     engine.count("alice")
     other = sqlite3.connect(tmp_path / "memory.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
@@ -81,7 +80,7 @@ async def test_a_strict_client_says_that_the_database_is_locked(
 def test_a_database_that_cannot_even_be_opened_holds_no_call_up(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call, "PATIENCE", 0.5)
+    monkeypatch.setattr(patience, "LITTLE", 0.5)
     config = MemoryConfig(db_path=tmp_path / "memory.db")
     Engine(config).close()
     other = sqlite3.connect(tmp_path / "memory.db", isolation_level=None)

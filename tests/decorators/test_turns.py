@@ -1,6 +1,8 @@
 """A turn has an id of its own, and what was stored for it goes when it ends."""
 
 import logging
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from openai import OpenAI
 from headroom import with_memory
 from headroom.current import current_memory, using
 from headroom.decorators import remember
-from headroom.memory import Engine, HierarchicalMemory, MemoryConfig, MemoryFilter
+from headroom.memory import Engine, HierarchicalMemory, MemoryConfig, MemoryFilter, patience
+from headroom.memory.stores.sqlite import connections
 from headroom.scope import Scope, current_scope, entered
 from headroom.testing import ScriptedServer, remembering
 from headroom.turns import turn
@@ -179,3 +182,18 @@ def test_an_end_that_cannot_be_cleared_up_is_reported_and_does_no_other_harm(
     assert [(record.name, record.levelname) for record in caplog.records] == [("headroom.turns", "WARNING")]
     assert "looking at" not in caplog.text
     assert "alice" not in caplog.text
+
+
+def test_a_locked_database_holds_the_end_of_a_turn_up_for_a_little_only(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(patience, "LITTLE", 0.2)
+    started = time.monotonic()
+    with turn():
+        note()
+        other = sqlite3.connect(engine.config.db_path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+    assert time.monotonic() - started < connections.BUSY_SECONDS / 2
+    other.close()
+    assert "could not be cleared" in caplog.text
+    assert left(engine) == ["Prefers Python", "Is looking at line 7"]

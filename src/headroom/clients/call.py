@@ -8,7 +8,7 @@ from asyncio import CancelledError
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from headroom.memory.hierarchical import HierarchicalMemory
 
 Method = Callable[..., Any]
-
-PATIENCE: Final = 5.0
-"""For how many seconds a locked database may hold up a request, and then its answer."""
 
 
 class Call:
@@ -71,7 +68,7 @@ class Call:
     def make(self, method: Method, args: Sequence[Any]) -> Any:
         """Call the SDK's method."""
         self._request.materialise()
-        with patience.lasting(PATIENCE), self._guarded("recall"):
+        with patience.lasting(patience.LITTLE), self._guarded("recall"):
             self._recall()
         parameters = self._prepared()
         try:
@@ -92,7 +89,7 @@ class Call:
     async def make_async(self, method: Method, args: Sequence[Any]) -> Any:
         """Call the SDK's method and await it."""
         self._request.materialise()
-        with patience.lasting(PATIENCE), self._guarded("recall"):
+        with patience.lasting(patience.LITTLE), self._guarded("recall"):
             await self._core.run(self._recall)
         parameters = self._prepared()
         try:
@@ -230,7 +227,7 @@ class Call:
             with CancelScope(shield=True):
                 try:
                     if self._note():
-                        with patience.lasting(PATIENCE), self._guarded("store"):
+                        with patience.lasting(patience.LITTLE), self._guarded("store"):
                             await self._core.run_in_turn(self._store)
                 finally:
                     self._end_trace()
@@ -250,7 +247,7 @@ class Call:
     def _finish(self) -> None:
         try:
             if self._note():
-                with patience.lasting(PATIENCE), self._guarded("store"):
+                with patience.lasting(patience.LITTLE), self._guarded("store"):
                     self._store()
         finally:
             self._end_trace()

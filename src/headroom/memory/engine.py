@@ -18,7 +18,7 @@ from headroom.errors import (
     MemoryNotFoundError,
     MemorySupersededError,
 )
-from headroom.memory import drafts, recall, transfer
+from headroom.memory import drafts, patience, recall, transfer
 from headroom.memory.config import MemoryConfig
 from headroom.memory.drafts import NewMemory
 from headroom.memory.embedders import create_embedder
@@ -438,8 +438,13 @@ class Engine:
         stored = self._store.add(memories, self._embed([memory.content for memory in memories]))
         for memory in stored:
             if memory.turn_id is not None:
-                stored_for_turn(memory.turn_id, memory.user_id, self.clear)
+                stored_for_turn(memory.turn_id, memory.user_id, self._clear_turn)
         return stored
+
+    def _clear_turn(self, user_id: str, turn_id: str) -> None:
+        """Clear up at the end of a turn; what a locked database keeps from that expires soon anyway."""
+        with patience.lasting(patience.LITTLE):
+            self.clear(user_id, turn_id=turn_id)
 
     def _require(self, memory_id: str) -> Memory:
         if (memory := self.get(memory_id)) is None:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+LITTLE: Final = 5.0
+"""For how many seconds a locked database may hold up a request, its answer, or the end of a turn."""
 _LEAST: Final = 0.1
 """Seconds that even those wait whose time is over: what was late for another reason has its chance."""
 
