@@ -68,8 +68,8 @@ class Engine:
 
     @property
     def concurrency(self) -> int:
-        """How many calls at once are worth while: as many as the embedder works on, and two beside them."""
-        return self._embedder.concurrency + 2
+        """How many calls at once are worth while: as many as the embedder works on, and one beside them."""
+        return self._embedder.concurrency + 1
 
     def close(self) -> None:
         """Release the database and the embedder; closing twice is fine."""
