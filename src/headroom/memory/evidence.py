@@ -113,21 +113,21 @@ def gather(
     """
     size = len(columns.said)
     visible = np.ones(size, dtype=np.bool_) if visible is None else visible
-    among = int(np.count_nonzero(visible))
+    seen = np.flatnonzero(visible)
     # Counted among what is visible: nothing else may be felt in a score, nor how old these columns are.
     terms, sayers = columns.terms.occurrences(query.terms)
     counted = visible[sayers]
     terms, sayers = terms[counted], sayers[counted]
-    shares = ranking.term_shares(np.bincount(terms, minlength=len(query.terms)), among)
+    shares = ranking.term_shares(np.bincount(terms, minlength=len(query.terms)), len(seen))
     coverage = np.bincount(sayers, shares[terms], size).astype(np.float32)
-    then = _said_then(query, columns, visible)
+    then = _said_then(query, columns, seen)
 
     cosines = None
     if nearest is None:
         cosines = columns.vectors.cosines(query.vector)
-        nearest = _best(cosines, visible, seeds)
-    wanted = coverage + np.float32(0.5) * then
-    worded = _best(wanted, visible & (wanted > 0), seeds)
+        nearest = _best(cosines, seen, seeds)
+    wanted = coverage + np.float32(0.5) * then if query.times else coverage
+    worded = _best(wanted, np.flatnonzero(wanted), seeds)
     rows = _with_neighbours(np.concatenate((nearest, worded)), columns, visible)
 
     window_coverage = coverage[rows]
@@ -159,23 +159,25 @@ def gather(
         importance=columns.importance[rows],
         levels=columns.levels[rows],
         said=columns.said[rows],
-        among=among,
+        among=len(seen),
     )
 
 
-def _best(scores: Floats, allowed: Flags, count: int) -> Rows:
-    """The `count` rows with the highest scores among those allowed, in any order."""
-    rows = np.flatnonzero(allowed)
+def _best(scores: Floats, rows: Rows, count: int) -> Rows:
+    """The `count` of these rows with the highest scores, in any order."""
     return rows if len(rows) <= count else rows[np.argpartition(scores[rows], -count)[-count:]]
 
 
-def _said_then(query: Query, columns: Columns, visible: Flags) -> Floats:
+def _said_then(query: Query, columns: Columns, seen: Rows) -> Floats:
     """How well each row's time fits the times that the query names, less the more memories fit them anyway.
 
-    "In 2023" says nothing where everything was said in 2023.
+    "In 2023" says nothing where everything was said in 2023. Only of the rows `seen`; the others have 0.
     """
-    closeness = ranking.said_then(query.times, columns.said)
-    return closeness * (1 - closeness[visible].mean()) if query.times and visible.any() else closeness
+    then = np.zeros(len(columns.said), dtype=np.float32)
+    if query.times and len(seen):
+        closeness = ranking.said_then(query.times, columns.said[seen])
+        then[seen] = closeness * (1 - closeness.mean())
+    return then
 
 
 def _with_neighbours(rows: Rows, columns: Columns, visible: Flags) -> Rows:

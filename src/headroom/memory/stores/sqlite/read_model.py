@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from headroom.memory import evidence
 from headroom.memory.evidence import Columns, Query
 from headroom.memory.model import MemoryCategory
-from headroom.memory.ranking import Flags
+from headroom.memory.ranking import Flags, Rows
 from headroom.memory.stores.base import Candidates, RecallRequest
 from headroom.memory.stores.sqlite.reembedding import Embedder
 from headroom.memory.stores.sqlite.rows import microseconds
@@ -29,7 +30,7 @@ NONE: Final = -1
 CATEGORIES: Final = {category: number for number, category in enumerate(MemoryCategory)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadModel:
     """Arrays with one row per version of a memory, in the order of storing; nothing in them ever changes.
 
@@ -71,7 +72,18 @@ class ReadModel:
         """
         now = microseconds(request.now)
         then = now if request.as_of is None else microseconds(request.as_of)
-        visible = (self.valid_from <= then) & (self.valid_until > then) & (self.expires_at > max(now, then))
+        visible = self._for_all.copy()
+        if then < self._latest:
+            visible[:] = self._may_be_seen(slice(None), then, max(now, then), request)
+        elif len(rows := self._others):
+            visible[rows] = self._may_be_seen(rows, then, max(now, then), request)
+        if request.categories is not None:
+            visible &= np.isin(self.categories, [CATEGORIES[category] for category in request.categories])
+        return visible
+
+    def _may_be_seen(self, rows: Rows | slice, then: int, unexpired: int, request: RecallRequest) -> Flags:
+        seen: Flags = (self.valid_from[rows] <= then) & (self.valid_until[rows] > then)
+        seen &= self.expires_at[rows] > unexpired
         if not request.all_sessions:
             scope = request.scope
             for column, name in (
@@ -80,7 +92,21 @@ class ReadModel:
                 (self.turns, scope.turn_id),
             ):
                 own = NONE if name is None else self.names.get(name, NONE)
-                visible &= (column == NONE) | (column == own)
-        if request.categories is not None:
-            visible &= np.isin(self.categories, [CATEGORIES[category] for category in request.categories])
-        return visible
+                seen &= (column[rows] == NONE) | (column[rows] == own)
+        return seen
+
+    @cached_property
+    def _for_all(self) -> Flags:
+        """Which rows every scope sees, from their beginning on and without end: most rows of most users."""
+        no_scope = (self.columns.sessions == NONE) & (self.agents == NONE) & (self.turns == NONE)
+        for_all: Flags = no_scope & (self.valid_until == ALWAYS) & (self.expires_at == ALWAYS)
+        return for_all
+
+    @cached_property
+    def _others(self) -> Rows:
+        return np.flatnonzero(~self._for_all)
+
+    @cached_property
+    def _latest(self) -> int:
+        """When the last of them began to be true."""
+        return int(self.valid_from.max(initial=LONG_AGO))
