@@ -37,7 +37,7 @@ ANSWERS = {
     "no closing tag": ('Yes.\n<memory>{"memories": []}\n\nMore.', "Yes.\nMore.", 1),
     "broken JSON": ('Yes. <memory>{"memories": [{"content": "a}]</memory> More.', "Yes. More.", 1),
     "a bracket too many": ('Yes. <memory>{"memories": ["a"]}}</memory> More.', "Yes. More.", 1),
-    "a bracket of the wrong kind": ('Yes. <memory>{"text": "a", "forget": ["m"]]}</memory> So.', "Yes. So.", 1),
+    "a bracket of the wrong kind": ('Yes. <memory>{"text": "a", "x": ["m"]]}</memory> So.', "Yes. So.", 1),
     "a bracket too early": ('Yes. <memory>{"facts": ["a"]}}], "forget": ["m"]}</memory> So.', "Yes. So.", 1),
     "truncated behind a bracket too early": ('Yes. <memory>{"facts": ["a"]}], "forget": ["m', "Yes.", 1),
     "brackets behind a block without a tag": ('Yes. <memory>{"facts": []}\n[a]: "b"', 'Yes. [a]: "b"', 1),

@@ -7,8 +7,8 @@ What has the shape of a block, and so is one:
 - The object has a key that `headroom.prompting.extraction` reads, or is empty. A list needs no key where its
   closing tag, or the end of the text, follows.
 - It ends where its JSON and its closing tag end, brackets too many aside; or its JSON alone, where no closing
-  tag follows; or, where the JSON is broken, with the first closing tag. If the text ends before all that, the block ends with it,
-  provided that it begins with such a key or the text is known to be cut off.
+  tag follows; or, where the JSON is broken, with the first closing tag. If the text ends before all that, the
+  block ends with it, provided that it begins with such a key or the text is known to be cut off.
 - It is not only talked about. That is a block in fenced code, or fenced itself, or in a code span or
   quotation that ends directly behind it, if anything but fences and quotation marks follows. So what is
   said last is a block even in code that was never closed.
