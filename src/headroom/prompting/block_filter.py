@@ -4,14 +4,14 @@ What has the shape of a block, and so is one:
 
 - It opens with `<memory>` (any case) and, behind white space or a code fence or at once, the beginning of a
   JSON object or list.
-- The object has a key that `headroom.prompting.extraction` reads, or is empty. A list needs no key where its
-  closing tag, or the end of the text, follows.
+- The object has a key that `headroom.prompting.extraction` reads, or is empty; with other keys, it is a block
+  where it is said last. A list needs no key where its closing tag, or the end of the text, follows.
 - It ends where its JSON and its closing tag end, brackets too many aside; or its JSON alone, where no closing
   tag follows; or, where the JSON is broken, with the first closing tag. If the text ends before all that, the
   block ends with it, provided that it begins with such a key or the text is known to be cut off.
-- It is not only talked about. That is a block in fenced code, or fenced itself, or in a code span or
-  quotation that ends directly behind it, if anything but fences and quotation marks follows. So what is
-  said last is a block even in code that was never closed.
+- It is not only talked about. That is a block in fenced or indented code or a block quotation, or fenced
+  itself, or in a code span or quotation that ends directly behind it, if anything but fences and quotation
+  marks follows. So what is said last is a block even in code that was never closed.
 
 Tags around nothing are a block, too, if they are said last. All else is the caller's, character for
 character. The white space around a block goes with it, but for what must stand between the words; so does a
@@ -125,9 +125,10 @@ class BlockFilter:
         self._fenced = fenced
         self._body = opening[0].index(">") + 1
         empty = opening[0].endswith(">")
-        if fenced or self._visible.code.fenced:
+        code = self._visible.code
+        if fenced or code.fenced or code.set_apart:
             self._unquoting = grammar.ANYTHING
-        elif self._visible.code.in_span:
+        elif code.in_span:
             self._unquoting = grammar.SPAN_END
         elif self._visible.last in grammar.QUOTING:
             self._unquoting = grammar.UNQUOTING
@@ -221,10 +222,12 @@ class BlockFilter:
         body = self._pending[self._body : body_end]
         if self._show_mention(end):
             return
-        if grammar.KEY.search(body) or (whole and grammar.LIST_OR_NOTHING.match(body)):
-            self._body_end, self._end, self._read, self._block = body_end, end, end, "tail"
-        else:
-            self._show_pending(end)
+        if not (grammar.KEY.search(body) or (whole and grammar.LIST_OR_NOTHING.match(body))):
+            if not (whole and grammar.ANY_KEY.match(body)):
+                self._show_pending(end)
+                return
+            self._unquoting = grammar.ANYTHING
+        self._body_end, self._end, self._read, self._block = body_end, end, end, "tail"
 
     def _show_mention(self, end: int) -> bool:
         """Show what is pending up to where a block begins as they usually do, if that is further on."""

@@ -3,17 +3,18 @@
 import re
 from typing import Final
 
-_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})([^`]*)")
+_FENCE: Final = re.compile(r"[ \t>]*(`{3,}|~{3,})([^`]*)")
+_SET_APART: Final = re.compile(r" {4}| {0,3}[\t>]")
 _BACKTICKS: Final = re.compile("`+")
 _LONGEST_FENCE: Final = 200
 """How many characters of a line are looked at for a fence."""
 
 
 class MarkdownCode:
-    """Follows fenced code, which begins and ends with a line of its own, and code spans within a line.
+    """Follows fenced code, which begins and ends with a line of its own, and code within a line.
 
-    As in CommonMark (https://spec.commonmark.org/0.31.2/#fenced-code-blocks), except for
-    spans over several lines.
+    As in CommonMark (https://spec.commonmark.org/0.31.2/#fenced-code-blocks), except for spans over several
+    lines, and for fences in quotations and lists, which may be indented in any way.
     """
 
     def __init__(self) -> None:
@@ -28,13 +29,18 @@ class MarkdownCode:
         return bool(self._fence_behind_line())
 
     @property
+    def set_apart(self) -> bool:
+        """Whether the line is indented as code is, or a quotation."""
+        return bool(_SET_APART.match(self._line))
+
+    @property
     def in_span(self) -> bool:
         """Whether a code span is open."""
         return self._runs % 2 == 1
 
     def feed(self, text: str) -> None:
         """Take the next piece of the text."""
-        if text and "`" not in text and "\n" not in text and self._line and self._line[0] not in " ~`":
+        if text and "`" not in text and "\n" not in text and self._line and self._line[0] not in " \t>~`":
             self._last = text[-1]  # in the middle of a line that is no fence
             return
         for number, part in enumerate(text.split("\n")):
