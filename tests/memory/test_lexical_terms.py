@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headroom.memory.lexical import Lexemes, analyse, analyse_query, wording
+from headroom.memory.lexical import Lexemes, analyse, analyse_query
 
 
 def terms(text: str) -> set[int]:
@@ -109,6 +109,8 @@ def test_any_text_can_be_analysed(text: str, entities: list[str]) -> None:
     assert found.terms.dtype == np.uint32
     assert len(set(found.terms.tolist())) == len(found.terms)
     assert found.subject == 0 or found.subject == found.terms[0]
+    assert -(2**63) <= found.wording < 2**63
+    assert found.wording != 0
     assert set(analyse_query(text).terms.tolist()) <= set(found.terms.tolist())
 
 
@@ -125,7 +127,10 @@ def test_half_a_surrogate_pair_is_no_trouble(text: str) -> None:
         ("Is vegan", "Is not vegan", False),
         ("Works at Google", "Worked at Google", False),
         ("Chose MySQL over PostgreSQL", "Chose PostgreSQL over MySQL", False),
+        ("Likes tea", "likes TEA.", True),
+        ("Likes tea", "Likes green tea", False),
+        ("🙂", "🙃", False),
     ],
 )
 def test_wording_tells_copies_from_statements_that_look_alike(one: str, other: str, *, same: bool) -> None:
-    assert (wording(one) == wording(other)) is same
+    assert (analyse(one).wording == analyse(other, ["Ada"]).wording) is same

@@ -46,6 +46,7 @@ def columns_of(texts: list[str], sessions: list[int], rng: np.random.Generator) 
         said=NOW.timestamp() - 86_400.0 * np.arange(len(texts), 0, -1),
         importance=np.full(len(texts), 0.5, dtype=np.float32),
         levels=np.zeros(len(texts), dtype=np.int8),
+        wordings=np.array([found.wording for found in lexemes], dtype=np.int64),
     )
 
 

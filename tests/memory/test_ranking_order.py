@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headroom.memory.ranking import (
     CandidateEvidence,
     Weights,
-    deduplicate,
+    first_of_each,
     rank,
 )
 
@@ -36,6 +36,7 @@ def evidence(count: int, **arrays: Any) -> CandidateEvidence:
             importance=np.full(count, 0.5, dtype=np.float32),
             levels=np.zeros(count, dtype=np.int8),
             said=np.zeros(count),
+            wordings=np.arange(1, count + 1),
             among=100,
         ),
         **given_,
@@ -112,14 +113,9 @@ def test_relevance_is_between_0_and_1_and_needs_nothing_of_other_candidates(
 
 
 def test_of_copies_the_best_one_stays() -> None:
-    contents = [
-        "User likes tea",
-        "Likes tea.",
-        "Likes green tea",
-        "likes TEA",
-        "Does not like tea",
-        "🙂",
-        "🙃",
-    ]
+    assert first_of_each(np.array([7, 7, 3, 7, -5, 3, 9])).tolist() == [0, 2, 4, 6]
+    assert first_of_each(np.empty(0, np.int64)).tolist() == []
 
-    assert deduplicate(contents) == [0, 2, 4, 5, 6]
+
+def test_what_has_no_known_wording_is_no_copy() -> None:
+    assert first_of_each(np.array([0, 4, 0, 4, 0])).tolist() == [0, 1, 2, 4]

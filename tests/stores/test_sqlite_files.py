@@ -7,13 +7,25 @@ import stat
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from store_material import NOW, SECOND, add, memory, open_sqlite, recalled, successor, supersede, vector_of
+from store_material import (
+    NOW,
+    SECOND,
+    add,
+    memory,
+    open_sqlite,
+    recalled,
+    request,
+    successor,
+    supersede,
+    vector_of,
+)
 
 from headroom.errors import ClosedError, SchemaVersionError, StorageError
-from headroom.memory import MemoryFilter, patience
+from headroom.memory import MemoryFilter, Scope, patience
 from headroom.memory.stores.sqlite import SqliteStore, connections, rows, schema
 
 Open = Callable[..., SqliteStore]
@@ -165,9 +177,26 @@ def test_an_older_database_becomes_a_current_one(db_path: Path, monkeypatch: pyt
         store = open_sqlite(db_path)
         assert recalled(store) == ["From before"]
         with store._pool.connection() as connection:
-            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+            assert connection.execute("PRAGMA user_version").fetchone() == (3,)
             assert connection.execute("SELECT mood FROM memories").fetchall() == [(None,)]
         store.close()
+
+
+def test_what_version_1_stored_is_told_from_its_copies(db_path: Path) -> None:
+    store = open_sqlite(db_path)
+    add(store, memory("Likes tea"), memory("The user likes tea", session_id="s"), memory("Likes rum"))
+    store.close()
+    with closing(sqlite3.connect(db_path)) as connection:
+        connection.execute("ALTER TABLE memories DROP COLUMN wording")
+        connection.execute("PRAGMA user_version = 1")
+
+    store = open_sqlite(db_path)
+    found = store.candidates(request("tea", Scope("alice", "s"))).evidence.wordings.tolist()
+    store.close()
+
+    assert len(found) == 3
+    assert len(set(found)) == 2
+    assert 0 not in found
 
 
 def test_a_migration_that_fails_changes_nothing(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

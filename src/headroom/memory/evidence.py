@@ -45,7 +45,7 @@ class Query:
 class Columns:
     """One user's memories as arrays, a row each, in the order of storing; each (n,) where no shape is given.
 
-    `lexical.analyse` gives terms, subjects, asks and dated; `neighbours` previous and following.
+    `lexical.analyse` gives terms, subjects, asks, dated and wordings; `neighbours` previous and following.
     """
 
     vectors: QuantisedVectors
@@ -69,6 +69,8 @@ class Columns:
     importance: Floats
     levels: NDArray[np.int8]
     """The larger, the narrower the scope."""
+    wordings: NDArray[np.int64]
+    """Equal for copies of a statement; 0 where that is not known."""
 
 
 def neighbours(sessions: NDArray[np.int64]) -> tuple[Rows, Rows]:
@@ -159,6 +161,7 @@ def gather(
         importance=columns.importance[rows],
         levels=columns.levels[rows],
         said=columns.said[rows],
+        wordings=columns.wordings[rows],
         among=len(seen),
     )
 

@@ -12,14 +12,13 @@ feedback, matching words of like meaning, irregular verbs, a bonus for long memo
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headroom.memory.lexical import wording
 from headroom.memory.timewords import NamedTime
 
 Floats = NDArray[np.float32]
@@ -92,6 +91,8 @@ class CandidateEvidence:
     """The larger, the narrower the scope."""
     said: NDArray[np.float64]
     """When it was said or became true, in epoch seconds."""
+    wordings: NDArray[np.int64]
+    """Equal for copies of a statement; 0 where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +234,14 @@ def few_coincidences(among: int) -> float:
     return max(0.0, 0.034 * math.log(61 / max(among, 1)))
 
 
-def deduplicate(contents: Iterable[str]) -> list[int]:
-    """The places of the texts that no earlier text says already; give them best first.
+def first_of_each(wordings: NDArray[np.int64]) -> Rows:
+    """The places of the statements that no earlier one says already; give them best first, 0 for the unknown.
 
     Only the same words in the same order are the same statement. Cosines cannot tell: "has a dog named
     Biscuit" and "called Biscuit" are at .975, but "chose MySQL over PostgreSQL" and the reverse are at .983,
     "meeting on Monday" and "on Tuesday" at .973, "is allergic to peanuts" and "is not" at .954.
     """
-    first: dict[tuple[str, ...] | str, int] = {}
-    for place, content in enumerate(contents):
-        first.setdefault(wording(content) or content, place)
-    return list(first.values())
+    _, first = np.unique(wordings, return_index=True)
+    kept = wordings == 0
+    kept[first] = True
+    return np.flatnonzero(kept)

@@ -20,12 +20,12 @@ def recall(store: MemoryStore, request: RecallRequest, *, top_k: int, min_score:
     candidates = store.candidates(request)
     ranked = ranking.rank(candidates.evidence)
     best = ranked.order[ranked.relevance[ranked.order] >= min_score]
+    best = best[ranking.first_of_each(candidates.evidence.wordings[best])]
     found: list[Memory] = []
     for start in range(0, len(best), top_k):
         page = best[start : start + top_k]
         found += _scored(store, candidates.keys[page].tolist(), ranked.relevance[page].tolist())
-        found = [found[place] for place in ranking.deduplicate(memory.content for memory in found)]
-        if len(found) >= top_k:
+        if len(found) >= top_k:  # usually at once; some may have been removed meanwhile
             break
     return found[:top_k]
 

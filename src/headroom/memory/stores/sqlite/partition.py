@@ -25,7 +25,7 @@ from headroom.memory.stores.sqlite.vector_index import ExactIndex, VectorIndex
 
 _STORED: Final = """
     SELECT session_id, agent_id, turn_id, valid_until, expires_at, category, terms,
-        key, valid_from, importance, subject, asks, dated
+        key, valid_from, importance, subject, asks, dated, wording
     FROM memories WHERE key BETWEEN ? AND ? ORDER BY key
 """
 _VECTORS: Final = "SELECT vector FROM embeddings WHERE key BETWEEN ? AND ? ORDER BY key"
@@ -41,6 +41,7 @@ _DTYPES: Final = {
     "subjects": np.uint32,
     "asks": np.bool_,
     "dated": np.bool_,
+    "wordings": np.int64,
     "guides": np.bool_,
     "sessions": np.int64,
     "agents": np.int64,
@@ -53,7 +54,7 @@ _DTYPES: Final = {
     "steps": np.float32,
 }
 _EVIDENCE: Final = (
-    "subjects", "asks", "dated", "guides", "sessions", "said", "importance", "levels",
+    "subjects", "asks", "dated", "wordings", "guides", "sessions", "said", "importance", "levels",
 )  # fmt: skip
 _GUIDES: Final = np.array(
     [

@@ -41,7 +41,7 @@ SELECT: Final = f"SELECT {_READ}"
 SELECT_BY_KEYS: Final = f"SELECT key, {_READ} WHERE key IN (SELECT value FROM json_each(?))"
 """Reads key, and what `to_memory` takes, of the memories whose keys are in a JSON array."""
 
-_COLUMNS: Final = ("key", "chain", "fingerprint", "terms", "subject", "asks", "dated", *_FIELDS)
+_COLUMNS: Final = ("key", "chain", "fingerprint", "terms", "subject", "asks", "dated", "wording", *_FIELDS)
 
 INSERT: Final = f"INSERT INTO memories ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 """Stores what `key` and `chain` followed by `to_row` give."""
@@ -95,6 +95,7 @@ def to_row(memory: Memory) -> tuple[Any, ...]:
         int(lexemes.subject),
         lexemes.asks,
         lexemes.dated,
+        lexemes.wording,
         memory.id,
         memory.content,
         memory.session_id,

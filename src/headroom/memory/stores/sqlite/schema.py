@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from headroom.errors import SchemaVersionError, StorageError
+from headroom.memory import lexical
 
 APPLICATION_ID: Final = 0x48454144
 """What tells our files from other applications': "HEAD"."""
@@ -22,8 +23,8 @@ def key_range(user: int) -> tuple[int, int]:
     return user << NUMBER_BITS, ((user + 1) << NUMBER_BITS) - 1
 
 
-# Version 1. `terms`, `subject`, `asks` and `dated` are what headroom.memory.lexical.analyse makes of the
-# content: whoever changes that adds a migration that analyses all contents anew.
+# `terms`, `subject`, `asks`, `dated` and, from version 2 on, `wording` are what `analyse` of
+# headroom.memory.lexical makes of the content: whoever changes that adds a migration that analyses all anew.
 _VERSION_1: Final = (
     # One row. `revision` grows with each commit that changes a memory; a read model older than `horizon`
     # cannot be brought up to date from `changes` and is read anew.
@@ -110,7 +111,14 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create,)
+def _add_wordings(connection: sqlite3.Connection) -> None:
+    # 0 stands for the unknown: a process that began with version 1 goes on writing rows without one.
+    connection.execute("ALTER TABLE memories ADD COLUMN wording INTEGER NOT NULL DEFAULT 0")
+    connection.create_function("wording_of", 1, lambda content: lexical.analyse(content).wording)
+    connection.execute("UPDATE memories SET wording = wording_of(content)")
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create, _add_wordings)
 """The n-th brings a database from version n to n + 1."""
 
 
