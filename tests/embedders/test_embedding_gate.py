@@ -15,7 +15,7 @@ from headroom.errors import EmbedderError, OverloadedError
 from headroom.memory.config import MemoryConfig
 from headroom.memory.embedders import Embeddings, create_embedder
 from headroom.memory.embedders.bundled import BundledEmbedder
-from headroom.memory.embedders.gate import Gate
+from headroom.memory.gate import Gate
 
 
 class Gated:
@@ -188,7 +188,7 @@ def test_a_failure_gives_its_place_back() -> None:
 
 @pytest.mark.parametrize("place_is_free_by_then", [False, True])
 def test_an_interrupted_wait_holds_no_place(*, place_is_free_by_then: bool) -> None:
-    gate = Gate(1, 1)
+    gate = Gate(1, 1, "it")
 
     def interrupt(*_: object) -> None:
         if place_is_free_by_then:

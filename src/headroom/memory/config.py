@@ -66,7 +66,7 @@ class MemoryConfig:
     embedder_timeout: float = 30.0
     """Seconds that one request to an embedding service may take."""
     max_pending: int = 1024
-    """How many requests may wait for the embedder before further ones fail with OverloadedError."""
+    """How many requests may wait to embed, or to search, before further ones fail with OverloadedError."""
 
     hnsw_ef_construction: int = 200
     hnsw_m: int = 16

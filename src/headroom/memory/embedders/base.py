@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headroom.errors import EmbedderError, EmbedderMismatchError, MissingDependencyError
-from headroom.memory.embedders.per_process import PerProcess
+from headroom.memory.per_process import PerProcess
 
 Vectors = NDArray[np.float32]
 """One row per text, shape (n, d)."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from headroom.memory.config import BUNDLED_DIMENSION
+from headroom.memory.cores import available_cores
 from headroom.memory.embedders.base import Backend
-from headroom.memory.embedders.cores import available_cores
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from headroom.errors import EmbedderError, HeadroomError
+from headroom.memory.cores import available_cores
 from headroom.memory.embedders.base import Backend, Embedder, Vector, Vectors, unit_rows
-from headroom.memory.embedders.cores import available_cores
-from headroom.memory.embedders.gate import Gate
-from headroom.memory.embedders.per_process import PerProcess
 from headroom.memory.embedders.query_cache import QueryCache
+from headroom.memory.gate import Gate
+from headroom.memory.per_process import PerProcess
 
 _USUAL_BATCH: Final = 32
 
@@ -32,7 +32,7 @@ class Embeddings:
         self._batch_size = int(getattr(embedder, "batch_size", _USUAL_BATCH))
         self.concurrency = int(getattr(embedder, "concurrency", available_cores()))
         """How many calls are at work at once; the others wait."""
-        self._gate = PerProcess(lambda: Gate(self.concurrency, max_pending))
+        self._gate = PerProcess(lambda: Gate(self.concurrency, max_pending, "the embedder"))
         self._queries = PerProcess(lambda: QueryCache(cached_queries)) if cached_queries else None
 
     @property
@@ -92,12 +92,8 @@ class Embeddings:
         return vector
 
     def _embed_in_turn(self, texts: list[str], *, returning: bool = False) -> Vectors:
-        gate = self._gate.get()
-        gate.enter(returning=returning)
-        try:
+        with self._gate.get().passed(returning=returning):
             return self._embed_batch([_encodable(text) for text in texts])
-        finally:
-            gate.leave()
 
     def _embed_batch(self, texts: list[str]) -> Vectors:
         try:

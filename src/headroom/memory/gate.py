@@ -1,6 +1,8 @@
 """A gate that lets few in at once, in the order of their coming."""
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event, Lock
 
 from headroom.errors import OverloadedError
@@ -9,14 +11,29 @@ from headroom.errors import OverloadedError
 class Gate:
     """Lets `slots` threads in at once; up to `max_waiting` more wait, first come first served.
 
-    More threads than cores embed no faster, only later: each slows all the others down.
+    More threads than cores compute no faster, only later: each slows all the others down.
+
+    Args:
+        slots: How many are let in at once.
+        max_waiting: How many more may wait.
+        purpose: What they wait for; for the message when they are too many.
     """
 
-    def __init__(self, slots: int, max_waiting: int) -> None:
+    def __init__(self, slots: int, max_waiting: int, purpose: str) -> None:
         self._free = slots
         self._max_waiting = max_waiting
+        self._purpose = purpose
         self._waiting: deque[Event] = deque()
         self._lock = Lock()
+
+    @contextmanager
+    def passed(self, *, returning: bool = False) -> Iterator[None]:
+        """Take a slot for a with block; for the argument and the error see `enter`."""
+        self.enter(returning=returning)
+        try:
+            yield
+        finally:
+            self.leave()
 
     def enter(self, *, returning: bool = False) -> None:
         """Take a slot; whoever enters must `leave`.
@@ -33,7 +50,7 @@ class Gate:
                 return
             if not returning and len(self._waiting) >= self._max_waiting:
                 raise OverloadedError(
-                    f"{self._max_waiting} requests are waiting for the embedder already; "
+                    f"{self._max_waiting} requests are waiting for {self._purpose} already; "
                     "try again later, or raise max_pending"
                 )
             turn = Event()
