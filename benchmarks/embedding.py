@@ -20,9 +20,9 @@ from measuring import RESULTS, Timing, machine, progress_bar, timed
 from workload import questions, statements
 
 from headroom.memory.config import MemoryConfig
+from headroom.memory.cores import available_cores
 from headroom.memory.embedders import Embeddings, create_embedder
 from headroom.memory.embedders.bundled import BundledEmbedder
-from headroom.memory.embedders.cores import available_cores
 
 CALLERS = 64
 

@@ -28,7 +28,7 @@ def cell(value: object) -> str:
     if isinstance(value, Mapping):
         return str(Timing(**value))
     if isinstance(value, float):
-        return f"{value:,.3g}" if abs(value) < 1 else f"{value:,.1f}"
+        return f"{value:.3f}" if abs(value) <= 1 else f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -102,5 +102,5 @@ def _plot_index(axes: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set(xlabel="memories of the user", ylabel="recall, median ms")
     share = axes.twinx()
     share.plot(sizes, [100 * row["recall_at_10"] for row in rows], "s--", color=GREY)
-    share.set(ylim=(0, 105), ylabel="the same ten, % (dashed)")
+    share.set(ylim=(0, 105), ylabel="recall@10 against exact, % (dashed)")
     axes.legend(frameon=False, loc="lower right")
