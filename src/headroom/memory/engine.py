@@ -20,13 +20,10 @@ from headroom.errors import (
 )
 from headroom.memory import drafts, patience, recall, transfer
 from headroom.memory.config import MemoryConfig
-from headroom.memory.cores import available_cores
 from headroom.memory.drafts import NewMemory
 from headroom.memory.embedders import create_embedder
 from headroom.memory.filters import MemoryFilter, MemoryOrder, check_importance, check_time
-from headroom.memory.gate import Gate
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
-from headroom.memory.per_process import PerProcess
 from headroom.memory.stores.base import RecallRequest, Vectors
 from headroom.memory.stores.sqlite.store import SqliteStore
 from headroom.memory.transfer import DumpFile
@@ -61,9 +58,6 @@ class Engine:
         self._closed = False
         self._embedder = create_embedder(self.config)
         self._store = SqliteStore(self.config, self._embedder.name)
-        # Recalls are Python and numpy in small steps, and after each, threads fight over who takes the next:
-        # 16 threads that embed and recall get 500 done in a second without this, 800 with it.
-        self._recalls = PerProcess(lambda: Gate(available_cores(), self.config.max_pending, "the memory"))
 
     def __enter__(self) -> Self:
         return self
@@ -357,8 +351,7 @@ class Engine:
             as_of=then,
             top_k=count,
         )
-        with self._recalls.get().passed():
-            return recall.recall(self._store, request, top_k=count, min_score=threshold)
+        return recall.recall(self._store, request, top_k=count, min_score=threshold)
 
     # Removing
 

@@ -134,7 +134,7 @@ def gather(
 
     window_coverage = coverage[rows]
     linked = np.flatnonzero((columns.previous[rows] >= 0) | (columns.following[rows] >= 0))
-    windows = _windows(rows[linked], columns)
+    windows = _windows(rows[linked], columns) if len(linked) else np.empty((5, 0), np.intp)
     if cosines is None:
         cosines = np.zeros(size, dtype=np.float32)
         members = np.union1d(rows, windows[windows >= 0])

@@ -12,7 +12,7 @@ feedback, matching words of like meaning, irregular verbs, a bonus for long memo
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -234,14 +234,14 @@ def few_coincidences(among: int) -> float:
     return max(0.0, 0.034 * math.log(61 / max(among, 1)))
 
 
-def first_of_each(wordings: NDArray[np.int64]) -> Rows:
+def first_of_each(wordings: Iterable[int]) -> list[int]:
     """The places of the statements that no earlier one says already; give them best first, 0 for the unknown.
 
     Only the same words in the same order are the same statement. Cosines cannot tell: "has a dog named
     Biscuit" and "called Biscuit" are at .975, but "chose MySQL over PostgreSQL" and the reverse are at .983,
     "meeting on Monday" and "on Tuesday" at .973, "is allergic to peanuts" and "is not" at .954.
     """
-    _, first = np.unique(wordings, return_index=True)
-    kept = wordings == 0
-    kept[first] = True
-    return np.flatnonzero(kept)
+    first: dict[object, int] = {}
+    for place, wording in enumerate(wordings):
+        first.setdefault(wording or ("unknown", place), place)
+    return list(first.values())

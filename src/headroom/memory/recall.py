@@ -20,7 +20,7 @@ def recall(store: MemoryStore, request: RecallRequest, *, top_k: int, min_score:
     candidates = store.candidates(request)
     ranked = ranking.rank(candidates.evidence)
     best = ranked.order[ranked.relevance[ranked.order] >= min_score]
-    best = best[ranking.first_of_each(candidates.evidence.wordings[best])]
+    best = best[ranking.first_of_each(candidates.evidence.wordings[best].tolist())]
     found: list[Memory] = []
     for start in range(0, len(best), top_k):
         page = best[start : start + top_k]
