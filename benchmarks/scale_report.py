@@ -68,6 +68,7 @@ def plot(figures: Figures, path: Path) -> None:
     _plot_others(middle, figures["users"])
     _plot_index(right, figures["index"])
     for axes in (left, middle, right):
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.grid(visible=True, alpha=0.25)
         axes.spines[["top"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
@@ -81,6 +82,8 @@ def _plot_sizes(axes: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
             times = [row["recall"][part] for row in found]
             axes.plot(sizes, times, style, color=colour, label=f"{name}, {part}")
     axes.set(xscale="log", yscale="log", title="One user's memories")
+    axes.set_yticks(ticks := [0.25, 0.5, 1, 2, 4], labels=map(str, ticks))
+    axes.minorticks_off()
     axes.set(xlabel="memories of the user", ylabel="recall, ms")
     axes.legend(frameon=False)
 
@@ -89,7 +92,7 @@ def _plot_others(axes: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
     sizes = [row["rows"] for row in rows]
     for name, label, colour in (("recall", "recall", BLUE), ("add", "store", GREEN)):
         axes.plot(sizes, [row[name]["p50"] for row in rows], "o-", color=colour, label=label)
-    axes.set(xscale="log", ylim=(0, None), title="Other users' memories")
+    axes.set(xscale="log", ylim=(0, None), title="10,000 memories among others'")
     axes.set(xlabel="memories in the file", ylabel="median, ms")
     axes.legend(frameon=False)
 
@@ -98,7 +101,7 @@ def _plot_index(axes: "Axes", rows: Sequence[Mapping[str, Any]]) -> None:
     sizes = [row["memories"] for row in rows]
     for name, label, colour in (("exact", "exact", BLUE), ("hnsw", "HNSW", ORANGE)):
         axes.plot(sizes, [row[name]["p50"] for row in rows], "o-", color=colour, label=label)
-    axes.set(title="HNSW on real sentences", ylim=(0, None))
+    axes.set(title="HNSW on real sentences", ylim=(0, None), xticks=[10_000, 50_000, 100_000])
     axes.set(xlabel="memories of the user", ylabel="recall, median ms")
     share = axes.twinx()
     share.plot(sizes, [100 * row["recall_at_10"] for row in rows], "s--", color=GREY)
