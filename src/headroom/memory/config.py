@@ -74,7 +74,8 @@ class MemoryConfig:
     index_threshold: int = 20_000
     """From how many memories of one user on HNSW replaces exact search (with the extra `hnsw`).
 
-    At 10,000 both take as long; at 20,000 it saves a fifth of a recall, at 100,000 half (benchmarks/scale.py)."""
+    At 10,000 both take as long; at 20,000 it saves a fifth of a recall, at 100,000 half (see the benchmarks).
+    """
 
     cache_enabled: bool = True
     """Whether the vectors of recent queries are kept."""
