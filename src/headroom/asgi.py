@@ -65,7 +65,7 @@ def authenticated_user(connection: HTTPConnection[Any]) -> str | None:
         # Before Starlette 1.8, its own SimpleUser had no identity.
         is_older = isinstance(user, SimpleUser) and type(user).identity is BaseUser.identity
         identity: str | None = user.username if is_older else user.identity
-    except (AttributeError, NotImplementedError):
+    except (AttributeError, NotImplementedError):  # a class without one, or with Starlette's unfinished one
         identity = None
     if identity is None:
         raise ConfigurationError(
