@@ -170,10 +170,11 @@ class ScopedMemory:
 
 
 def _awaited(
-    method: Callable[Concatenate[ScopedMemory, P], T],
+    method: Callable[Concatenate[ScopedMemory, P], T], *, searches: bool = False
 ) -> Callable[Concatenate["AsyncScopedMemory", P], Coroutine[Any, Any, T]]:
     async def awaited(self: "AsyncScopedMemory", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.memory.run(method, self.synchronous, *args, **kwargs)
+        run = self.memory.run_search if searches else self.memory.run
+        return await run(method, self.synchronous, *args, **kwargs)
 
     update_wrapper(awaited, method)
     return awaited
@@ -191,7 +192,7 @@ class AsyncScopedMemory:
         self.memory = memory
         self.synchronous = ScopedMemory(memory.engine, scope)
 
-    search = _awaited(ScopedMemory.search)
+    search = _awaited(ScopedMemory.search, searches=True)
     add = _awaited(ScopedMemory.add)
     get_all = _awaited(ScopedMemory.get_all)
     clear = _awaited(ScopedMemory.clear)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from asking import CLIENTS, block, deltas, got, listed, user
 
@@ -110,3 +111,28 @@ def test_a_direct_call_is_as_patient_as_ever_while_answers_are_not(
     assert [memory.content for memory in client.memory.get_all()] == ["Likes the sea"]
     client.chat.completions.create(**QUESTION)
     assert engine.count("alice") == 4
+
+
+@pytest.mark.anyio
+async def test_an_answer_does_not_wait_for_the_direct_calls_that_wait_for_the_lock(
+    server: ScriptedServer, engine: Engine, lock: sqlite3.Connection
+) -> None:
+    lock.execute("ROLLBACK")
+    engine.add("Likes to drink juniper tea", "alice")
+    lock.execute("BEGIN IMMEDIATE")
+    inner = CLIENTS["openai", True](server)
+    client = with_memory(inner, "alice", memory=engine)
+    async with anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(client.memory.add, f"Owns {number} cups")
+        await anyio.wait_all_tasks_blocked()
+        started = time.monotonic()
+        await client.chat.completions.create(**QUESTION)
+        took = time.monotonic() - started
+        lock.execute("ROLLBACK")
+    await inner.close()
+
+    assert took < connections.BUSY_SECONDS / 2
+    assert "juniper" in str(server.requests[-1])
+    assert {failure.step for failure in client.memory.last_exchange.failures} == {"store"}
+    assert engine.count("alice") == 21

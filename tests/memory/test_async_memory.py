@@ -12,7 +12,9 @@ import anyio.to_thread
 import pytest
 
 from headroom.errors import ClosedError, InvalidInputError, MemoryNotFoundError, OverloadedError
+from headroom.face import AsyncScopedMemory
 from headroom.memory import Engine, HierarchicalMemory, Memory, MemoryConfig, MemoryFilter
+from headroom.scope import Scope
 
 pytestmark = pytest.mark.anyio
 
@@ -80,7 +82,7 @@ def test_the_two_faces_have_the_same_methods() -> None:
         }
 
     asynchronous = face(HierarchicalMemory)
-    del asynchronous["run"], asynchronous["run_in_turn"]
+    del asynchronous["run"], asynchronous["run_search"], asynchronous["run_in_turn"]
     assert asynchronous == face(Engine)
     assert all(inspect.iscoroutinefunction(getattr(HierarchicalMemory, name)) for name in asynchronous)
 
@@ -174,6 +176,27 @@ async def test_more_calls_than_may_wait_are_refused_at_once(config: MemoryConfig
     assert 20 <= len(stored) <= 40
     assert len(stored) + len(refused) == 100
     assert "20 " in str(refused[0])
+
+
+async def test_searches_go_on_while_others_wait_for_a_lock(memory: HierarchicalMemory) -> None:
+    tea = await memory.add("Likes tea", "alice")
+    mine = AsyncScopedMemory(memory, lambda: Scope("alice"))
+    locked = Event()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(memory.run, locked.wait)
+        await anyio.wait_all_tasks_blocked()
+        try:
+            with anyio.fail_after(10):
+                for found in (
+                    await memory.search("tea", "alice", min_score=0.0),
+                    await mine.search("tea", min_score=0.0),
+                    await memory.run_search(memory.engine.search, "tea", "alice", min_score=0.0),
+                ):
+                    assert [memory.id for memory in found] == [tea.id]
+        finally:
+            locked.set()
 
 
 async def test_many_at_once_are_all_served(memory: HierarchicalMemory) -> None:

@@ -90,7 +90,7 @@ class Call:
         """Call the SDK's method and await it."""
         self._request.materialise()
         with patience.lasting(patience.LITTLE), self._guarded("recall"):
-            await self._core.run(self._recall)
+            await self._core.run_search(self._recall)
         parameters = self._prepared()
         try:
             with self._in_flight():

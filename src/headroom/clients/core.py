@@ -101,6 +101,10 @@ class ClientCore:
         """Call a function that uses the memory in one of the memory's worker threads."""
         return await (await self._opened()).run(function, *args, **kwargs)
 
+    async def run_search(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for what only searches; see `HierarchicalMemory.run_search`."""
+        return await (await self._opened()).run_search(function, *args, **kwargs)
+
     async def run_in_turn(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for what must not be lost; see `HierarchicalMemory.run_in_turn`."""
         return await (await self._opened()).run_in_turn(function, *args, **kwargs)

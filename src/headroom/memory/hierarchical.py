@@ -29,6 +29,15 @@ class _Lane:
         self.calls = 0
 
 
+class _Lanes:
+    """None waits for another: no search for what writes, and no answer for calls that have more patience."""
+
+    def __init__(self, threads: int) -> None:
+        self.searches = _Lane(threads)
+        self.in_turn = _Lane(threads)
+        self.others = _Lane(threads)
+
+
 class HierarchicalMemory:
     """An `Engine` whose methods are awaited; the event loop never waits for disk or model.
 
@@ -46,7 +55,7 @@ class HierarchicalMemory:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._lane: RunVar[_Lane] = RunVar("headroom_memory_lane")
+        self._lanes: RunVar[_Lanes] = RunVar("headroom_memory_lanes")
 
     @classmethod
     async def create(cls, config: MemoryConfig | None = None) -> Self:
@@ -194,7 +203,7 @@ class HierarchicalMemory:
             all_sessions=all_sessions,
             as_of=as_of,
         )
-        return await self._in_thread(search, abandon_on_cancel=True)
+        return await self._in_thread(self._of_this_loop().searches, search, abandon_on_cancel=True)
 
     async def delete(self, memory_id: str) -> bool:
         """Remove a memory with all its versions; return whether there was one. See `Engine.delete`."""
@@ -234,19 +243,27 @@ class HierarchicalMemory:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that uses the engine as this memory's own methods do: in a worker thread."""
-        return await self._in_thread(partial(function, *args, **kwargs))
+        return await self._in_thread(self._of_this_loop().others, partial(function, *args, **kwargs))
+
+    async def run_search(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `run` does, for what does no more than search: it waits for no others."""
+        return await self._in_thread(self._of_this_loop().searches, partial(function, *args, **kwargs))
 
     async def run_in_turn(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `run` does, for work that must not be lost: however many wait, it waits as well."""
-        return await self._in_thread(partial(function, *args, **kwargs), bounded=False)
+        call = partial(function, *args, **kwargs)
+        return await self._in_thread(self._of_this_loop().in_turn, call, bounded=False)
+
+    def _of_this_loop(self) -> _Lanes:
+        lanes = self._lanes.get(None)
+        if lanes is None:
+            lanes = _Lanes(self.engine.concurrency)
+            self._lanes.set(lanes)
+        return lanes
 
     async def _in_thread(
-        self, call: Callable[[], T], *, abandon_on_cancel: bool = False, bounded: bool = True
+        self, lane: _Lane, call: Callable[[], T], *, abandon_on_cancel: bool = False, bounded: bool = True
     ) -> T:
-        lane = self._lane.get(None)
-        if lane is None:
-            lane = _Lane(self.engine.concurrency)
-            self._lane.set(lane)
         if bounded and lane.calls >= lane.threads.total_tokens + self.config.max_pending:
             raise OverloadedError(
                 f"{self.config.max_pending} calls are waiting for the memory already; "
