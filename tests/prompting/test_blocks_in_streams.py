@@ -41,6 +41,20 @@ ANSWERS = {
     "a bracket too early": ('Yes. <memory>{"facts": ["a"]}}], "forget": ["m"]}</memory> So.', "Yes. So.", 1),
     "truncated behind a bracket too early": ('Yes. <memory>{"facts": ["a"]}], "forget": ["m', "Yes.", 1),
     "brackets behind a block without a tag": ('Yes. <memory>{"facts": []}\n[a]: "b"', 'Yes. [a]: "b"', 1),
+    "plain text": ("Yes.\n\n<memory>\n- Likes tea\n- Is < 40\n</memory>\n", "Yes.", 1),
+    "plain text in a line": ("Yes.\n<memory>Likes tea.</memory>", "Yes.", 1),
+    "a bare string": ('Yes.\r\n<memory>"Likes tea"</memory >', "Yes.", 1),
+    "JSON behind words": ('Yes.\n<memory>Noted: {"memories": ["a"]}</memory>', "Yes.", 1),
+    "JSON in other code": ('Yes.\n<memory>\n```js\n{"memories": []}\n```\n</memory>', "Yes.", 1),
+    "a lost bracket": ('Yes.\n<memory>"memories": ["a"]}</memory>', "Yes.", 1),
+    "a bracket twice": ('Yes.\n<memory>{{"memories": ["a"]}}</memory>', "Yes.", 1),
+    "a mention, then plain text": ("So.\n<memory> is it.\n<memory>Tea.</memory>", "So.\n<memory> is it.", 1),
+    "a mention on a line, then a block": (f"Yes.\n<memory> is it.\n{BLOCK}", "Yes.\n<memory> is it.", 1),
+    "plain text, then more": ("Yes.\n<memory>\nLikes tea\n</memory>\nSo.", None, 0),
+    "plain text in a sentence": ("Yes. <memory>Likes tea.</memory>", None, 0),
+    "plain text and nothing else": ("<memory>Likes tea.</memory>", None, 0),
+    "plain text in code": ("Yes.\n```\n<memory>\nLikes tea\n</memory>\n```", None, 0),
+    "plain text without an end": ("Yes.\n<memory>\nLikes tea\n</mem", None, 0),
     "only mentions the tag": ("Models write <memory> and `</memory>` tags.", None, 0),
     "mentions it last": ("The tag is <memory>", None, 0),
     "quotes a block": (f'It looks like `{BLOCK}` or "{BLOCK}".', None, 0),
@@ -238,6 +252,9 @@ LONG = {
     "blocks": ("", '<memory>{"text": 1}</memory>', ""),
     "blocks behind a mention": ('<memory>{"', '<memory>{"text": 1}</memory>', ""),
     "a string": ('<memory>{"text":"', "a", ""),
+    "plain text": ("So.\n<memory>", "a<", "</memory>"),
+    "lines of plain text": ("So.", "\n<memory>a", ""),
+    "plain text with more behind": ("So.", "\n<memory>a</memory>", ""),
 }
 
 
@@ -262,6 +279,21 @@ def test_the_time_grows_with_the_text_and_not_with_its_square(name: str, size: i
 def test_the_beginning_of_a_tag_is_dropped_where_the_text_is_known_to_be_cut_off() -> None:
     block_filter = BlockFilter()
     assert block_filter.feed("Use Go. <me") + block_filter.finish(cut_off=True) == "Use Go."
+
+
+def test_plain_text_is_dropped_where_it_is_known_to_be_cut_off() -> None:
+    block_filter = BlockFilter()
+    assert block_filter.feed("Yes.\n<memory>\nLikes") + block_filter.finish(cut_off=True) == "Yes."
+    assert block_filter.blocks == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000, 4_000])
+def test_plain_text_too_long_for_a_block_is_shown_while_it_streams(size: int) -> None:
+    answer = f"Headers:\n<memory> has pointers, {'and so on, ' * 200}</memory>"
+    block_filter = BlockFilter()
+    shown = "".join(block_filter.feed(answer[start : start + size]) for start in range(0, len(answer), size))
+    assert shown == answer
+    assert block_filter.finish() == ""
 
 
 def test_what_is_settled_grows_with_the_text() -> None:

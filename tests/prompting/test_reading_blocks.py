@@ -68,6 +68,40 @@ def test_sloppy_forms_are_read(body: str) -> None:
     assert len(contents(body)) == 1
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Likes tea\nIs 40",
+        "\n  - Likes tea\r\n\n  - Is 40\n",
+        "* Likes tea\n* Is 40",
+        "\u2022 Likes tea\n\u2022 Is 40",
+        "1. Likes tea\n2) Is 40",
+        '"Likes tea",\n"Is 40"',
+        "```\nLikes tea\nIs 40\n```",
+        "Likes \ud83dtea\nIs 40",
+    ],
+)
+def test_each_line_of_plain_text_is_a_memory(body: str) -> None:
+    assert contents(body) == ["Likes tea", "Is 40"]
+
+
+@pytest.mark.parametrize("body", ['"memories": ["a1"]}', '{{"memories": ["a1"]}}', 'Noted:\n["a1"]\nSo.'])
+def test_beside_json_words_are_no_memories(body: str) -> None:
+    assert contents(body) == ["a1"]
+
+
+@pytest.mark.parametrize(
+    "body", ["None.", "(none)", "No new memories.", "Nothing new to remember", "no new information", "null"]
+)
+def test_that_there_is_nothing_new_is_no_memory(body: str) -> None:
+    assert contents(body) == contents(json.dumps([body])) == []
+
+
+@pytest.mark.parametrize("body", ["No sugar", "Nothing scares her", "Null Island is where she lives"])
+def test_what_only_begins_like_nothing_is_a_memory(body: str) -> None:
+    assert contents(body) == [body]
+
+
 def test_several_objects_in_a_row() -> None:
     assert contents('{"content": "a1"}\n{"content": "b2"}') == ["a1", "b2"]
 

@@ -13,9 +13,10 @@ What has the shape of a block, and so is one:
   itself, or in a code span or quotation that ends directly behind it, if anything but fences and quotation
   marks follows. So what is said last is a block even in code that was never closed.
 
-Tags around nothing are a block, too, if they are said last. All else is the caller's, character for
-character. The white space around a block goes with it, but for what must stand between the words; so does a
-fence around nothing but the block.
+Tags around nothing are a block, too, if they are said last; and so are tags around a little plain text, if
+they begin a line behind the answer, outside of code. All else is the caller's, character for character. The
+white space around a block goes with it, but for what must stand between the words; so does a fence around
+nothing but the block.
 """
 
 import re
@@ -26,13 +27,15 @@ from headroom.prompting import block_grammar as grammar
 from headroom.prompting.visible_text import VisibleText
 
 _PIECE: Final = 4096
+_PLAIN_TEXT: Final = 2_000
+"""How many characters of plain text a block has at most: they are held back until their end comes."""
 
 
 class BlockFilter:
     """Splits one text, however it is cut into pieces, into what the user reads and the blocks.
 
     Feed it the pieces; each call returns what can be shown already. It holds back only what could still be
-    the opening of a block, and white space at the end. Any way of cutting the text gives the same result.
+    a block, and white space at the end. Any way of cutting the text gives the same result.
     """
 
     def __init__(self) -> None:
@@ -43,7 +46,7 @@ class BlockFilter:
         self._final = False  # whether nothing follows the pending text
         self._incomplete = False  # whether something should have
 
-        self._block = ""  # what is read of a block: its "json", a "string", "behind" the JSON, or the "tail"
+        self._block = ""  # what is read of a block: "plain" text, "json", a "string", "behind" it, the "tail"
         self._body = 0  # where the pending block's body starts and ends, within the pending text
         self._body_end = 0
         self._end = 0  # where it ends itself
@@ -109,6 +112,14 @@ class BlockFilter:
                     return bool(opening)
                 self._show_pending(len(found[0]))
                 search = 0
+            elif tag := grammar.TAG.match(self._pending, start):
+                self._show_pending(start)
+                if self._visible.on_line_behind_text and not self._visible.code.fenced:
+                    self._body, self._block = len(tag[0]), "plain"
+                    self._fenced, self._unquoting = False, grammar.ANYTHING
+                    return True
+                self._show_pending(len(tag[0]))
+                search = 0
             else:
                 search = found.end()
         self._show_pending(len(self._pending))
@@ -145,6 +156,8 @@ class BlockFilter:
         """Read on in the pending block; whether it ended."""
         while self._block:
             match self._block:
+                case "plain":
+                    moved = self._read_plain_text()
                 case "json":
                     moved = self._read_json()
                 case "string":
@@ -157,6 +170,19 @@ class BlockFilter:
                 if not self._final:
                     return False
                 self._cut_off()
+        return True
+
+    def _read_plain_text(self) -> bool:
+        longest = self._body + _PLAIN_TEXT
+        tag = grammar.ANY_TAG.search(self._pending, self._body, longest)
+        if tag and grammar.CLOSING.match(tag[0]):
+            self._await_tail(tag.start(), tag.end())
+        elif tag:
+            self._show_pending(tag.start())
+        elif len(self._pending) >= longest:
+            self._show_pending(self._body)
+        else:
+            return False
         return True
 
     def _read_json(self) -> bool:
@@ -227,6 +253,9 @@ class BlockFilter:
                 self._show_pending(end)
                 return
             self._unquoting = grammar.ANYTHING
+        self._await_tail(body_end, end)
+
+    def _await_tail(self, body_end: int, end: int) -> None:
         self._body_end, self._end, self._read, self._block = body_end, end, end, "tail"
 
     def _show_mention(self, end: int) -> bool:
@@ -259,8 +288,15 @@ class BlockFilter:
         return True
 
     def _cut_off(self) -> None:
-        """Settle, at the end of the text, what became of a block whose JSON did not end."""
+        """Settle, at the end of the text, what became of a block that did not end."""
         end = len(self._pending)
+        if self._block == "plain":
+            if self._incomplete:
+                self._block = ""  # half a sentence is no note
+                self._remove(end)
+            else:
+                self._show_pending(self._body)
+            return
         if self._show_mention(end):
             return
         tag = self._pending.index("<")

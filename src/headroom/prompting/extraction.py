@@ -6,7 +6,8 @@ The canonical form, in which only `content` is required::
                    "scope": "session", "replaces": "m2"}], "forget": ["m3"]}
 
 Models are sloppier than that: bare strings as items, a single object, a bare list, several objects in a row,
-single quotes, trailing commas, a text that was cut off. Each item that does not make sense is dropped alone.
+single quotes, trailing commas, a text that was cut off, lines of plain text without any JSON. Each item that
+does not make sense is dropped alone.
 """
 
 import json
@@ -35,7 +36,14 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_NOTHING: Final = frozenset({"none", "null", "nothing", "n/a", "na", "empty"})
+_LONGEST_LINE: Final = 500
+"""How long a line of plain text may be that is a memory."""
+_BULLET: Final = re.compile(r"(?:[-*+\u2022]|\d{1,3}[.)])\s+|```.*")
+_NOTHING: Final = re.compile(
+    r"\W*(?:none|null|n/?a|empty|nothing(?: new)?|no(?: new)? (?:memor(?:y|ies)|information|facts?|notes?))"
+    r"(?: to (?:remember|note|add|store|save))?\W*",
+    re.IGNORECASE,
+)
 _CONTENT_KEYS: Final = ("content", "memory", "text", "fact", "memories")
 _LIST_KEYS: Final = ("memories", "memory", "facts")
 _HANDLE: Final = re.compile(r"\[?\s*m?(\d{1,4})\s*\]?", re.IGNORECASE)
@@ -69,11 +77,14 @@ class Extraction:
 def read_block(body: str) -> Extraction:
     """Read what stands between the tags of one block. Never raises: the text comes from a model."""
     extraction = Extraction()
-    for value, whole in _Reader(body).values():
+    values = list(_Reader(body).values())
+    for value, whole in values:
         if isinstance(value, dict) and not whole:
             # What is not whole may lack what it says last: whom it concerns, what it replaces.
             value = {key: member for key, member in value.items() if isinstance(member, list)}  # noqa: PLW2901 - nobody wants the rest
         _collect(value, extraction)
+    if not values:
+        _collect_lines(body, extraction)
     del extraction.memories[MAX_ITEMS:], extraction.forget[MAX_ITEMS:]
     extraction.unreadable = min(extraction.unreadable, MAX_ITEMS)
     return extraction
@@ -97,10 +108,17 @@ def _collect(value: Json, extraction: Extraction) -> None:
             extraction.unreadable += 1
 
 
+def _collect_lines(text: str, extraction: Extraction) -> None:
+    for line in text.splitlines():
+        content = _BULLET.sub("", line.strip(), count=1).strip("\"', ")
+        if content and len(content) <= _LONGEST_LINE:
+            _collect_memory({"content": content}, extraction)
+
+
 def _collect_memory(item: dict[str, Json], extraction: Extraction) -> None:
     content = next((item[key] for key in _CONTENT_KEYS if isinstance(item.get(key), str)), "")
-    content = " ".join(content.split())
-    if not any(map(str.isalnum, content)) or content.casefold() in _NOTHING:
+    content = " ".join(content.encode(errors="ignore").decode().split())  # half a surrogate pair is no text
+    if not any(map(str.isalnum, content)) or _NOTHING.fullmatch(content):
         extraction.unreadable += 1
         return
     memory = ExtractedMemory(
@@ -208,6 +226,7 @@ class _Reader:
                 continue
             key, _ = self._value(depth + 1)
             if self._peek() != ":":
+                members |= key if isinstance(key, dict) else {}
                 continue
             self._at += 1
             if self._peek() in {"", ",", "]", "}"}:
@@ -224,7 +243,7 @@ def _unquoted(token: str) -> str:
         text = str(json.loads(token, strict=False))
     except ValueError:
         text = re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL)
-    return text.encode(errors="ignore").decode()  # half a surrogate pair is no text
+    return text
 
 
 def _bare(word: str) -> Json:

@@ -38,6 +38,11 @@ class VisibleText:
         """Whether what comes next begins a line, or the text."""
         return not self.parts or "\n" in "".join(self._before[1] + self._after[1])
 
+    @property
+    def on_line_behind_text(self) -> bool:
+        """Whether what comes next begins a line behind something that was shown."""
+        return bool(self.parts) and self.on_own_line
+
     def show(self, text: str) -> None:
         """Settle that the next characters of the text are none of a block's."""
         if not text:
