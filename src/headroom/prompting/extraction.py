@@ -28,7 +28,7 @@ _MAX_DEPTH: Final = 8
 
 _TOKEN: Final = re.compile(
     r"""
-    (?P<string>(["'])(?:\\.|[^\\])*?\2(?=\s*[,:}\]]|\s*\Z))  # ends with a quote that something can follow
+    (?P<string>(["'])(?:\\.|[^\\])*?\2(?=\s*[,:}\]]|\s+"\w+"\s*:|\s*\Z))  # ends where something can follow
     | (?P<smart>[\u201c-\u201f][^\u201c-\u201f]*[\u201c-\u201f](?=\s*[,:}\]]|\s*\Z))
     | (?P<cut>["'\u201c-\u201f].*\Z)
     | (?P<mark>[{}\[\]:,])
@@ -40,8 +40,8 @@ _LONGEST_LINE: Final = 500
 """How long a line of plain text may be that is a memory."""
 _BULLET: Final = re.compile(r"(?:[-*+\u2022]|\d{1,3}[.)])\s+|```.*")
 _NOTHING: Final = re.compile(
-    r"\W*(?:none|null|n/?a|empty|nothing(?: new)?|no(?: new)? (?:memor(?:y|ies)|information|facts?|notes?))"
-    r"(?: to (?:remember|note|add|store|save))?\W*",
+    r"\W*(?:m\d{1,4}|none|null|n/?a|empty|nothing(?: new)?"
+    r"|no(?: new)? (?:memor(?:y|ies)|information|facts?|notes?))(?: to (?:remember|note|add|store|save))?\W*",
     re.IGNORECASE,
 )
 _CONTENT_KEYS: Final = ("content", "memory", "text", "fact", "memories")
