@@ -31,6 +31,8 @@ ANSWERS = {
     "truncated in the tag": ("Use Go.\n\n<memo", "Use Go.", 0),
     "fenced inside": ('Yes.\n<memory>\n```json\n{"memories": []}\n```\n</memory>', "Yes.", 1),
     "fenced outside": (f"Yes.\n\n```json\n{BLOCK}\n```\n", "Yes.", 1),
+    "fenced as XML": (f"Yes.\n\n```xml\n{BLOCK}\n```\n", "Yes.", 1),
+    "fenced as XML, with more": (f"So:\n\n```xml\n{BLOCK}\n```\nThat is it.", None, 0),
     "a bare list": ('Yes. <memory>["Likes tea"]</memory>', "Yes.", 1),
     "several objects": ('Yes. <memory>{"content": "a"}\n{"content": "b"}</memory> No.', "Yes. No.", 1),
     "upper case": ('Yes. <MEMORY>{"memories": []}</MEMORY>', "Yes.", 1),

@@ -11,8 +11,9 @@ _KEYS: Final = ("memories", "memory", "facts", "fact", "forget", "content", "tex
 _TAG: Final = (*"<memory", r"\s{0,8}", ">")
 _END_TAG: Final = (*"</memory", r"\s{0,8}", ">")
 _FENCE: Final = ("`", "`", "`")
-_FENCE_LINE: Final = (*_FENCE, "(?:j(?:s(?:o(?:n)?)?)?)?", r"[ \t]{0,8}", r"[\r\n]", _SPACE)
-_INNER_FENCE: Final = (*_FENCE, "(?:j(?:s(?:o(?:n)?)?)?)?", _SPACE)
+_LANGUAGE: Final = "(?:j(?:s(?:o(?:n)?)?)?|x(?:m(?:l)?)?)?"
+_FENCE_LINE: Final = (*_FENCE, _LANGUAGE, r"[ \t]{0,8}", r"[\r\n]", _SPACE)
+_INNER_FENCE: Final = (*_FENCE, _LANGUAGE, _SPACE)
 _BODY: Final = (
     (r"\{", _SPACE, rf"(?:{_QUOTE}|[}}a-z])"),
     (r"\[", _SPACE, rf"(?:{_QUOTE}|[{{\]])"),
