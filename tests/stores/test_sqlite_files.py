@@ -199,6 +199,23 @@ def test_what_version_1_stored_is_told_from_its_copies(db_path: Path) -> None:
     assert 0 not in found
 
 
+def test_what_version_1_stored_is_noted_as_changed_only_when_it_is(db_path: Path) -> None:
+    store = open_sqlite(db_path)
+    tea, _ = add(store, memory("Likes tea"), memory("Likes rum"))
+    store.close()
+    with closing(sqlite3.connect(db_path)) as connection:
+        connection.execute("ALTER TABLE memories DROP COLUMN wording")
+        connection.execute("PRAGMA user_version = 1")
+
+    store = open_sqlite(db_path)
+    with store._pool.connection() as connection:
+        assert connection.execute("SELECT * FROM changes").fetchall() == []
+    supersede(store, tea, successor(tea, "Likes coffee"))
+    with store._pool.connection() as connection:
+        assert len(connection.execute("SELECT * FROM changes").fetchall()) == 1
+    store.close()
+
+
 def test_a_migration_that_fails_changes_nothing(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_sqlite(db_path)
     add(store, memory("From before"))

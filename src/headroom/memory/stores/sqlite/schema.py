@@ -115,7 +115,11 @@ def _add_wordings(connection: sqlite3.Connection) -> None:
     # 0 stands for the unknown: a process that began with version 1 goes on writing rows without one.
     connection.execute("ALTER TABLE memories ADD COLUMN wording INTEGER NOT NULL DEFAULT 0")
     connection.create_function("wording_of", 1, lambda content: lexical.analyse(content).wording)
+    # Nothing is closed here: noted as changed, every memory would be read anew by all readers, one by one.
+    (trigger,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'memory_closed'").fetchone()
+    connection.execute("DROP TRIGGER memory_closed")
     connection.execute("UPDATE memories SET wording = wording_of(content)")
+    connection.execute(trigger)
 
 
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create, _add_wordings)
