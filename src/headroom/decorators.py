@@ -13,6 +13,7 @@ import inspect
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pkgutil import resolve_name
 from typing import Any, SupportsIndex, TypeAlias, TypeVar, overload
 from uuid import uuid4
 
@@ -164,7 +165,17 @@ def _reader(identifier: Identifier, part: str, function: Any) -> Callable[..., A
     return lambda *_, **__: fixed
 
 
-class _Remembering(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # wrapt 2.0 cannot subscript it
+class _RememberingMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # wrapt 2.0 cannot subscript it
+    def __reduce_ex__(self, _: SupportsIndex) -> tuple[Any, ...]:
+        owner = getattr(self.__wrapped__, "__self__", None)
+        if owner is None:
+            return resolve_name, (f"{self.__module__}:{self.__qualname__}",)
+        return getattr, (owner, self.__name__)  # as methods are
+
+
+class _Remembering(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # the same
+    __bound_function_wrapper__ = _RememberingMethod
+
     def __reduce_ex__(self, _: SupportsIndex) -> str:
         return self.__qualname__  # pickled by its name, as functions are
 

@@ -306,6 +306,17 @@ def test_a_decorated_function_is_pickled_by_its_name_as_functions_are(decorated:
     assert pickle.loads(pickle.dumps(decorated, protocol)) is decorated  # noqa: S301 - it is our own
 
 
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_decorated_method_is_pickled_with_what_it_is_bound_to(protocol: int) -> None:
+    agent = Agent()
+    agent.name = "writer"
+    decorated = [agent.method, Agent.class_method, agent.class_method_below, agent.static_method]
+    unbound, bound, *others = pickle.loads(pickle.dumps([Agent.method, *decorated], protocol))  # noqa: S301 - ours
+    assert bound.__self__.name == "writer"
+    assert unbound(agent, "x") == bound("x") == agent.method("x")
+    assert [method("x") for method in others] == [method("x") for method in decorated[1:]]
+
+
 def test_a_local_function_cannot_be_pickled_decorated_or_not() -> None:
     def local() -> None: ...
 
