@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headroom.prompting.block_filter import BlockFilter, strip_blocks
+from headroom.prompting.block_filter import BlockFilter
 
 BLOCK = '<memory>{"memories": [{"content": "Says \\"</memory>\\" and {braces"}]}</memory>'
 
@@ -121,7 +121,7 @@ def stream(pieces: list[str]) -> tuple[str, list[str]]:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_the_reader_sees_the_answer_without_its_blocks(name: str) -> None:
     answer, visible, blocks = ANSWERS[name]
-    shown, bodies = strip_blocks(answer)
+    shown, bodies = stream([answer])
     assert shown == (answer if visible is None else visible)
     assert len(bodies) == blocks
 
@@ -129,14 +129,14 @@ def test_the_reader_sees_the_answer_without_its_blocks(name: str) -> None:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_every_split_into_two_and_three_pieces_gives_the_same(name: str) -> None:
     answer, _, _ = ANSWERS[name]
-    whole = strip_blocks(answer)
+    whole = stream([answer])
     for first, second in itertools.combinations_with_replacement(range(len(answer) + 1), 2):
         assert stream([answer[:first], answer[first:second], answer[second:]]) == whole
 
 
 def test_ten_thousand_random_splits_give_the_same() -> None:
     dice = random.Random(7)
-    wholes = {answer: strip_blocks(answer) for answer, _, _ in ANSWERS.values()}
+    wholes = {answer: stream([answer]) for answer, _, _ in ANSWERS.values()}
     for _ in range(10_000):
         answer = dice.choice(list(wholes))
         cuts = sorted(dice.choices(range(len(answer) + 1), k=dice.randrange(1, 12)))
@@ -176,14 +176,14 @@ def test_any_text_in_any_pieces_is_read_the_same(fragments: list[str], data: st.
     text = "".join(fragments)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     pieces = [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
-    assert stream(pieces) == strip_blocks(text)
+    assert stream(pieces) == stream([text])
 
 
 @given(st.text())
 def test_a_text_without_the_tag_is_left_alone(text: str) -> None:
     visible = text.replace("<m", "").replace("<M", "")
     if not visible.rstrip("mM").endswith("<"):
-        assert strip_blocks(visible) == (visible, [])
+        assert stream([visible]) == (visible, [])
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="<`", exclude_categories=["Cs"])).filter(str.strip))
@@ -214,7 +214,7 @@ ENDS = ("", "`", "``", '"', "”", "'", "\n", "\n```", "\n````\n", "\n~~~", ' "\
 def test_a_block_that_is_the_last_thing_said_is_one_wherever_it_stands(
     text: str, before: str, behind: str
 ) -> None:
-    shown, blocks = strip_blocks(text + before + BLOCK + behind)
+    shown, blocks = stream([text + before + BLOCK + behind])
     assert "memories" not in shown
     assert len(blocks) == 1
 
@@ -228,7 +228,7 @@ def test_a_block_that_is_the_last_thing_said_is_one_wherever_it_stands(
 )
 def test_a_block_that_is_talked_about_is_left_alone(text: str, around: tuple[str, str], more: str) -> None:
     answer = f"{text}{around[0]}{BLOCK}{around[1]} {more}"
-    assert strip_blocks(answer) == (answer, [])
+    assert stream([answer]) == (answer, [])
 
 
 @given(
@@ -237,7 +237,7 @@ def test_a_block_that_is_talked_about_is_left_alone(text: str, around: tuple[str
 )
 def test_an_object_of_somebody_else_is_left_alone(values: dict[str, object], text: str) -> None:
     answer = f"{text}<memory>{json.dumps(values)}</memory> So."
-    assert strip_blocks(answer) == (answer, [])
+    assert stream([answer]) == (answer, [])
 
 
 LONG = {

@@ -323,9 +323,3 @@ class BlockFilter:
         text, self._pending = self._pending[:end], self._pending[end:]
         self._block = ""
         self._visible.show(text)
-
-
-def strip_blocks(text: str) -> tuple[str, list[str]]:
-    """Split a whole text into what the user reads and what stood in its blocks."""
-    block_filter = BlockFilter()
-    return block_filter.feed(text) + block_filter.finish(), block_filter.blocks
