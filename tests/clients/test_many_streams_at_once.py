@@ -165,7 +165,7 @@ async def test_a_task_that_is_cancelled_while_it_stores(
         async for _ in stream:
             pass
 
-    blockers = [asyncio.create_task(memory.run(go_on.wait, 10)) for _ in range(100 if busy else 0)]
+    blockers = [asyncio.create_task(memory.run_in_turn(go_on.wait, 10)) for _ in range(100 if busy else 0)]
     monkeypatch.setattr(engine, "add", slowly)
     task = asyncio.create_task(read())
     await until(lambda: storing.is_set() or (busy and client.memory.last_exchange.model_time is not None))
