@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from threading import Event, Lock
 
 from headroom.errors import OverloadedError
+from headroom.memory import patience
 
 
 class Gate:
@@ -42,7 +43,8 @@ class Gate:
             returning: Whether this continues what was let in before: it waits its turn, but is not sent away.
 
         Raises:
-            OverloadedError: Too many are waiting already. It is raised at once.
+            OverloadedError: Too many are waiting already, which is found at once; or the caller's patience
+                was over before its turn came.
         """
         with self._lock:
             if self._free:
@@ -66,13 +68,22 @@ class Gate:
                 self._free += 1
 
     def _wait_for(self, turn: Event) -> None:
+        came = False
         try:
-            turn.wait()
-        except BaseException:  # interrupted: nobody may be left holding the slot
-            with self._lock:
-                handed_over = turn.is_set()
-                if not handed_over:
-                    self._waiting.remove(turn)
-            if handed_over:
-                self.leave()
-            raise
+            came = turn.wait(patience.left())
+        finally:
+            if not came:
+                self._forgo(turn)
+        if not came:
+            raise OverloadedError(
+                f"too many requests were before this one at {self._purpose}; try again later"
+            )
+
+    def _forgo(self, turn: Event) -> None:
+        """Leave the queue, late or interrupted: nobody may be left holding the slot."""
+        with self._lock:
+            handed_over = turn.is_set()
+            if not handed_over:
+                self._waiting.remove(turn)
+        if handed_over:
+            self.leave()

@@ -1,13 +1,17 @@
-"""How long a call waits for the database while others have it locked: the usual time, or less in a hurry."""
+"""How long a call waits for a locked database or for the embedder: the usual time, or less in a hurry."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Final
+from contextvars import ContextVar, copy_context
+from threading import Thread
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 LITTLE: Final = 5.0
-"""For how many seconds a locked database may hold up a request, its answer, or the end of a turn."""
+"""For how many seconds these may hold up a request, its answer, or the end of a turn."""
 _LEAST: Final = 0.1
 """Seconds that even those wait whose time is over: what was late for another reason has its chance."""
 
@@ -16,7 +20,7 @@ _over: ContextVar[float | None] = ContextVar("headroom_patience_over", default=N
 
 @contextmanager
 def lasting(seconds: float) -> Iterator[None]:
-    """Have all that is called within, together, wait for the database no longer than `seconds` from now.
+    """Have all that is called within, together, wait no longer than `seconds` from now.
 
     Worker threads have the same patience: it runs out while work waits for its turn there, too.
     """
@@ -27,7 +31,37 @@ def lasting(seconds: float) -> Iterator[None]:
         _over.reset(token)
 
 
+def left() -> float | None:
+    """How many seconds to wait from now on; None without a hurry."""
+    over = _over.get()
+    return None if over is None else max(over - time.monotonic(), _LEAST)
+
+
 def at_most(usual: float) -> float:
     """How many seconds to wait from now on, where `usual` are waited without a hurry."""
-    over = _over.get()
-    return usual if over is None else min(usual, max(over - time.monotonic(), _LEAST))
+    seconds = left()
+    return usual if seconds is None else min(usual, seconds)
+
+
+def bounded(work: Callable[[], T]) -> T:
+    """Do what may take longer than the caller can wait: in a hurry it then goes on without the caller.
+
+    Raises:
+        TimeoutError: The caller's patience is over. Otherwise what `work` raises.
+    """
+    if (seconds := left()) is None:
+        return work()
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            done.set_exception(error)
+
+    try:
+        # No end of the process waits for what nobody waits for.
+        Thread(target=copy_context().run, args=(run,), name="headroom-bounded", daemon=True).start()
+    except RuntimeError:  # there are too many threads already, or the process is ending
+        return work()
+    return done.result(seconds)

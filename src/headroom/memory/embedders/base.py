@@ -52,6 +52,8 @@ class Backend(ABC, Generic[Resource]):
     """How many calls may run at once."""
     batch_size: ClassVar[int]
     """How many texts one call may get."""
+    may_hang: ClassVar[bool] = True
+    """Whether a call may take seconds; a guard against that costs half a millisecond."""
 
     def __init__(self, name: str, dimension: int | None) -> None:
         self.name = name

@@ -39,6 +39,7 @@ class BundledEmbedder(Backend["_Model"]):
     # spent on taking turns at Python: 570 recalls a second of 64 callers on two cores, in place of 660.
     concurrency = available_cores() + 1
     batch_size = 16
+    may_hang = False
 
     def __init__(self) -> None:
         super().__init__(NAME, BUNDLED_DIMENSION)

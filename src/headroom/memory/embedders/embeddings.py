@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from headroom.errors import EmbedderError, HeadroomError
+from headroom.errors import EmbedderError, EmbedderUnavailableError, HeadroomError
+from headroom.memory import patience
 from headroom.memory.cores import available_cores
 from headroom.memory.embedders.base import Backend, Embedder, Vector, Vectors, unit_rows
 from headroom.memory.embedders.query_cache import QueryCache
@@ -32,6 +33,7 @@ class Embeddings:
         self._batch_size = int(getattr(embedder, "batch_size", _USUAL_BATCH))
         self.concurrency = int(getattr(embedder, "concurrency", available_cores()))
         """How many calls are at work at once; the others wait."""
+        self._may_hang = bool(getattr(embedder, "may_hang", True))
         self._gate = PerProcess(lambda: Gate(self.concurrency, max_pending, "the embedder"))
         self._queries = PerProcess(lambda: QueryCache(cached_queries)) if cached_queries else None
 
@@ -57,7 +59,8 @@ class Embeddings:
         Many texts are embedded in batches, several at a time, between which others get their turn.
 
         Raises:
-            EmbedderError: The embedder failed; EmbedderUnavailableError where it could not be reached.
+            EmbedderError: The embedder failed; EmbedderUnavailableError where it could not be reached, or not
+                within the caller's patience.
             EmbedderMismatchError: The vectors are not of the expected dimension.
             OverloadedError: Too many are waiting for it already.
         """
@@ -92,8 +95,21 @@ class Embeddings:
         return vector
 
     def _embed_in_turn(self, texts: list[str], *, returning: bool = False) -> Vectors:
-        with self._gate.get().passed(returning=returning):
-            return self._embed_batch([_encodable(text) for text in texts])
+        gate = self._gate.get()
+        gate.enter(returning=returning)
+
+        def embed() -> Vectors:
+            try:
+                return self._embed_batch([_encodable(text) for text in texts])
+            finally:
+                gate.leave()  # only now: who is not waited for is at work all the same
+
+        try:
+            return patience.bounded(embed) if self._may_hang else embed()
+        except TimeoutError:
+            raise EmbedderUnavailableError(
+                f"the embedder {self.name} takes longer than a call can wait; it was left to itself"
+            ) from None
 
     def _embed_batch(self, texts: list[str]) -> Vectors:
         try:

@@ -6,7 +6,8 @@ from threading import Lock
 
 from cachetools import LRUCache
 
-from headroom.errors import EmbedderError
+from headroom.errors import EmbedderError, EmbedderUnavailableError
+from headroom.memory import patience
 from headroom.memory.embedders.base import Vector
 
 
@@ -31,7 +32,10 @@ class QueryCache:
             if future is None:
                 mine = self._being_made[text] = Future()
         if future is not None:
-            return future.result()
+            try:
+                return future.result(patience.left())
+            except TimeoutError:
+                raise EmbedderUnavailableError("another call waits for the same embedding already") from None
         try:
             vector = make(text)
             vector.flags.writeable = False
