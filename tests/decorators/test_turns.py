@@ -197,3 +197,22 @@ def test_a_locked_database_holds_the_end_of_a_turn_up_for_a_little_only(
     other.close()
     assert "could not be cleared" in caplog.text
     assert left(engine) == ["Prefers Python", "Is looking at line 7"]
+
+
+def test_so_it_does_where_a_wrapped_client_noted_for_the_turn(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(patience, "LITTLE", 0.2)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 1.0)
+    with ScriptedServer(remembering) as server:
+        client = with_memory(OpenAI(base_url=server.base_url, api_key="any"), default_level="turn")
+        with turn():
+            client.chat.completions.create(
+                model="gpt-4o", messages=[{"role": "user", "content": "I prefer Python for backend work."}]
+            )
+            other = sqlite3.connect(engine.config.db_path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            started = time.monotonic()
+    assert time.monotonic() - started < connections.BUSY_SECONDS
+    other.close()
+    assert caplog.text.count("could not be cleared") == 1

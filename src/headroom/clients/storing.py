@@ -6,7 +6,6 @@ from headroom.errors import InvalidInputError, MemoryNotFoundError, MemorySupers
 from headroom.exchange import ALREADY_KNOWN, Add, Exchange, Forget, Operation, Supersede
 from headroom.memory.engine import Engine
 from headroom.memory.stores.base import normalised
-from headroom.turns import stored_for_turn
 
 
 def carry_out(operation: Operation, exchange: Exchange, engine: Engine) -> None:
@@ -42,8 +41,6 @@ def _add(add: Add, exchange: Exchange, engine: Engine) -> None:
         exchange.refuse(add.content, ALREADY_KNOWN)
         return
     exchange.trace.stored.append(memory)
-    if memory.turn_id is not None:
-        stored_for_turn(memory.turn_id, memory.user_id, engine.clear)
 
 
 def _supersede(operation: Supersede, exchange: Exchange, engine: Engine) -> None:
