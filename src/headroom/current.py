@@ -1,15 +1,16 @@
 """Which memory the running code uses: its application's, or the one that the process shares."""
 
 import atexit
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from os import path
 from types import TracebackType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 import anyio
+from anyio import to_thread
 
 from headroom.errors import ConfigurationError
 from headroom.face import AsyncScopedMemory, ScopedMemory
@@ -17,6 +18,9 @@ from headroom.memory.config import MemoryConfig
 from headroom.memory.engine import Engine
 from headroom.memory.hierarchical import HierarchicalMemory
 from headroom.scope import current_scope
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MemorySource: TypeAlias = Engine | HierarchicalMemory | MemoryConfig
 """A memory, or how the one that this process shares is set up."""
@@ -63,10 +67,50 @@ def _close_all() -> None:
         _shared.popitem()[1].engine.close()
 
 
+class LazyMemory:
+    """A memory that is opened when it is used. Which one that is, is settled now, whoever uses it later.
+
+    Args:
+        source: None means the one of the application or function that is running; by default that is the
+            one shared for memory.db.
+    """
+
+    def __init__(self, source: HierarchicalMemory | MemoryConfig | None = None) -> None:
+        self._source = _in_use.get() if source is None else source
+
+    @property
+    def strict(self) -> bool:
+        """Whether its failures are raised, as far as its settings say."""
+        source = self._source
+        config = source.config if isinstance(source, HierarchicalMemory) else source
+        return config is not None and config.strict
+
+    def open(self) -> HierarchicalMemory:
+        """The memory itself; see `shared_memory`."""
+        source = self._source
+        return source if isinstance(source, HierarchicalMemory) else shared_memory(source)
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function that uses the memory in one of the memory's worker threads."""
+        return await (await self._opened()).run(function, *args, **kwargs)
+
+    async def run_search(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for what only searches; see `HierarchicalMemory.run_search`."""
+        return await (await self._opened()).run_search(function, *args, **kwargs)
+
+    async def run_in_turn(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for what must not be lost; see `HierarchicalMemory.run_in_turn`."""
+        return await (await self._opened()).run_in_turn(function, *args, **kwargs)
+
+    async def _opened(self) -> HierarchicalMemory:
+        if isinstance(self._source, HierarchicalMemory):
+            return self._source
+        return await to_thread.run_sync(self.open)
+
+
 def memory_in_use() -> HierarchicalMemory:
     """The memory of the application or function that is running; by default the one shared for memory.db."""
-    source = _in_use.get()
-    return source if isinstance(source, HierarchicalMemory) else shared_memory(source)
+    return LazyMemory().open()
 
 
 def as_source(memory: MemorySource | None) -> HierarchicalMemory | MemoryConfig | None:

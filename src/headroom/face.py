@@ -4,8 +4,9 @@ There is one implementation, synchronous; the asynchronous face runs it in the m
 """
 
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from contextvars import copy_context
 from datetime import datetime
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from headroom.errors import InvalidInputError, MemoryNotFoundError
@@ -172,9 +173,10 @@ class ScopedMemory:
 def _awaited(
     method: Callable[Concatenate[ScopedMemory, P], T], *, searches: bool = False
 ) -> Callable[Concatenate["AsyncScopedMemory", P], Coroutine[Any, Any, T]]:
-    async def awaited(self: "AsyncScopedMemory", /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def awaited(self: "AsyncScopedMemory", /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        # Whose memory it is depends on who calls: it may be awaited in the scope of another.
         run = self.memory.run_search if searches else self.memory.run
-        return await run(method, self.synchronous, *args, **kwargs)
+        return run(copy_context().run, partial(method, self.synchronous, *args, **kwargs))
 
     update_wrapper(awaited, method)
     return awaited

@@ -211,7 +211,7 @@ class TestWhereTheMemoryIs:
         with CLIENTS["openai", False](server) as inner:
             one = with_memory(inner, "alice", db_path=tmp_path / "memory.db")
             other = with_memory(inner, "alice", config=config)
-            assert one._self_core.open() is other._self_core.open()
+            assert one._self_core.memory().open() is other._self_core.memory().open()
             one.chat.completions.create(**HELLO)
             assert [memory.content for memory in other.memory.get_all()] == ["Likes tea"]
         close_shared_memory(config)

@@ -3,14 +3,16 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import block, deltas, user
+from asking import CLIENTS, block, deltas, listed, user
 
-from headroom import ANONYMOUS, Scope, bind
+from headroom import ANONYMOUS, Scope, bind, with_memory
+from headroom.current import close_shared_memory, using
 from headroom.errors import MissingScopeError, ScopeConflictError
-from headroom.memory import Engine, MemoryFilter
+from headroom.memory import Engine, MemoryConfig, MemoryFilter
 from headroom.scope import entered
 from headroom.testing import ScriptedServer
 
@@ -208,3 +210,51 @@ def test_what_lies_with_other_users_is_not_found_by_id(
     with pytest.raises(LookupError):
         client.memory.history(theirs.id)
     assert engine.query(MemoryFilter(user_id="bob")) == [theirs]
+
+
+@pytest.mark.anyio
+async def test_what_is_awaited_in_the_scope_of_another_is_for_whom_it_was_called(
+    connect_async: Connect, serve: Serve, engine: Engine
+) -> None:
+    client = connect_async(serve(ANSWER), user_id=None)
+    with bind(user_id="admin"):
+        jobs = []
+        for name in ("bob", "carol"):
+            with bind(user_id=name):
+                jobs.append(client.memory.add(f"The secret of {name}"))
+                jobs.append(client.chat.completions.create(model="any", messages=QUESTION))
+        await asyncio.gather(*jobs)
+        assert await client.memory.get_all() == []
+    for name in ("bob", "carol"):
+        noted = {memory.content for memory in engine.query(MemoryFilter(user_id=name))}
+        assert noted == {f"The secret of {name}", "Likes tea"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("recalled", [True, False])
+async def test_a_stream_that_ends_elsewhere_is_noted_in_the_memory_of_its_call(
+    serve: Serve,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recalled: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    inner = CLIENTS["openai", True](serve(ANSWER))
+    client = with_memory(inner)
+    config = MemoryConfig(db_path=tmp_path / ("memory.db" if recalled else "later/memory.db"))
+
+    async def request() -> Any:
+        with using(config), bind(user_id="bob"):
+            return await client.chat.completions.create(model="any", messages=QUESTION, stream=True)
+
+    stream = await asyncio.create_task(request())
+    (tmp_path / "later").mkdir()  # without it, nothing could be recalled
+    await listed(stream)
+    await inner.close()
+    close_shared_memory(config)
+    with Engine(config) as engine:
+        assert [memory.content for memory in engine.query(MemoryFilter(user_id="bob"))] == ["Likes tea"]
+    assert client.memory.failures == (not recalled)
+    assert list(elsewhere.iterdir()) == []

@@ -59,6 +59,17 @@ async def test_in_asynchronous_functions_it_is_awaited(engine: Engine) -> None:
     assert (await function())["total"] == 1
 
 
+async def test_what_is_awaited_in_the_scope_of_another_is_for_whom_it_was_called(engine: Engine) -> None:
+    @remember(user="admin", memory=engine)
+    async def function() -> None:
+        with bind(user_id="alice"):
+            adding = current_memory().add("Prefers Python")
+        await adding
+
+    await function()
+    assert (engine.count("alice"), engine.count("admin")) == (1, 0)
+
+
 async def test_it_is_synchronous_in_threads_and_in_decorated_synchronous_functions(engine: Engine) -> None:
     @remember
     def inner() -> type:

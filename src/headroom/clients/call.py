@@ -26,8 +26,6 @@ from headroom.scope import Scope
 if TYPE_CHECKING:
     from types import FrameType
 
-    from headroom.memory.hierarchical import HierarchicalMemory
-
 Method = Callable[..., Any]
 
 
@@ -50,7 +48,7 @@ class Call:
         self._http_client = http_client
         self._exchange = None if scope is None else Exchange(scope, core.options)
         self._trace = None if self._exchange is None else self._exchange.trace
-        self._memory: HierarchicalMemory | None = None
+        self._memory = core.memory()
         self._injection = Injection()
         self._cleaning = core.options.extract
         self._under_way = True
@@ -90,7 +88,7 @@ class Call:
         """Call the SDK's method and await it."""
         self._request.materialise()
         with patience.lasting(patience.LITTLE), self._guarded("recall"):
-            await self._core.run_search(self._recall)
+            await self._memory.run_search(self._recall)
         parameters = self._prepared()
         try:
             with self._in_flight():
@@ -136,7 +134,7 @@ class Call:
     def _recall(self) -> None:
         if self._exchange is None:
             return
-        self._memory = memory = self._core.open()
+        memory = self._memory.open()
         options, turn, scope = self._core.options, self._request.turn, self._exchange.scope
         if not options.inject or turn is None:
             return
@@ -228,7 +226,7 @@ class Call:
                 try:
                     if self._note():
                         with patience.lasting(patience.LITTLE), self._guarded("store"):
-                            await self._core.run_in_turn(self._store)
+                            await self._memory.run_in_turn(self._store)
                 finally:
                     self._end_trace()
                 with self._guarded("callback"):
@@ -273,7 +271,7 @@ class Call:
 
     def _store(self) -> None:
         assert self._exchange is not None  # noqa: S101 - only an exchange has operations
-        engine = (self._memory or self._core.open()).engine
+        engine = self._memory.open().engine
         started = time.perf_counter()
         while self._operations:
             with suppress(IndexError):  # a thread that a cancelled task left behind does the same

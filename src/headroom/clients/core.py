@@ -3,14 +3,12 @@
 import logging
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
-from anyio import to_thread
-
-from headroom.current import memory_in_use, shared_memory
+from headroom.current import LazyMemory
 from headroom.errors import (
     ClosedError,
     ConfigurationError,
@@ -27,9 +25,6 @@ from headroom.memory.hierarchical import HierarchicalMemory
 from headroom.memory.model import Memory
 from headroom.prompting.injection import Injection
 from headroom.scope import ANONYMOUS, Scope, current_scope
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 log: Final = logging.getLogger("headroom")
 
@@ -91,28 +86,9 @@ class ClientCore:
         scope.require_user()
         return scope
 
-    def open(self) -> HierarchicalMemory:
-        """The client's own memory or, without one, that of the application or process."""
-        if isinstance(self._source, HierarchicalMemory):
-            return self._source
-        return memory_in_use() if self._source is None else shared_memory(self._source)
-
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function that uses the memory in one of the memory's worker threads."""
-        return await (await self._opened()).run(function, *args, **kwargs)
-
-    async def run_search(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same for what only searches; see `HierarchicalMemory.run_search`."""
-        return await (await self._opened()).run_search(function, *args, **kwargs)
-
-    async def run_in_turn(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same for what must not be lost; see `HierarchicalMemory.run_in_turn`."""
-        return await (await self._opened()).run_in_turn(function, *args, **kwargs)
-
-    async def _opened(self) -> HierarchicalMemory:
-        if isinstance(self._source, HierarchicalMemory):
-            return self._source
-        return await to_thread.run_sync(self.open)
+    def memory(self) -> LazyMemory:
+        """The memory of a call made now: the client's own or, without one, the application's or process's."""
+        return LazyMemory(self._source)
 
     # What was shown in a turn
 
@@ -172,10 +148,6 @@ class ClientCore:
             self._overload_told = time.monotonic()
         return due
 
-    def is_strict(self, memory: HierarchicalMemory | None) -> bool:
-        """Whether failures are raised; `memory` is the one that was opened, if any."""
-        if self.options.strict is not None:
-            return self.options.strict
-        source = memory or self._source
-        config = source.config if isinstance(source, HierarchicalMemory) else source
-        return config is not None and config.strict
+    def is_strict(self, memory: LazyMemory) -> bool:
+        """Whether failures of this memory are raised."""
+        return memory.strict if self.options.strict is None else self.options.strict

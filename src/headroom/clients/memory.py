@@ -36,7 +36,7 @@ class ClientMemory(ScopedMemory, _Record):
 
     @property
     def _engine(self) -> Engine:  # type: ignore[override]  # nobody sets it, as they could there
-        return self._core.open().engine
+        return self._core.memory().open().engine
 
 
 class AsyncClientMemory(AsyncScopedMemory, _Record):
@@ -44,5 +44,9 @@ class AsyncClientMemory(AsyncScopedMemory, _Record):
 
     def __init__(self, core: ClientCore) -> None:
         self._core = core
-        self.memory: Any = core
         self.synchronous = ClientMemory(core)
+
+    @property
+    def memory(self) -> Any:  # type: ignore[override]  # nobody sets it, as they could there
+        """The memory that a call made now uses."""
+        return self._core.memory()
