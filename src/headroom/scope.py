@@ -210,9 +210,9 @@ class entered:  # noqa: N801 - used like a function: `with entered(scope):`
     def __init__(self, scope: Scope) -> None:
         self._cell = _Cell(scope)
 
-    def __enter__(self) -> Scope:
+    def __enter__(self) -> None:
+        # Never an error: a response or generator for which two users were bound can still be closed.
         self._token = _current.set(self._cell)
-        return self._cell.scope
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -80,7 +80,8 @@ class turn:  # noqa: N801 - used like a function: `with turn():`
 
     def __enter__(self) -> Scope:
         self._kept.__enter__()
-        return self._scope.__enter__()
+        self._scope.__enter__()
+        return current_scope()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -203,6 +203,29 @@ def test_an_error_in_the_application_or_its_body_leaves_nothing_behind(told: Tol
     assert told == [("failing", Scope("alice"))]
 
 
+def test_a_response_for_which_two_users_were_bound_is_delivered_and_closed_and_leaves_nothing_behind() -> (
+    None
+):
+    closed: list[str] = []
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"nobody's"
+
+        def close(self) -> None:
+            closed.append("body")
+
+    def app(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        bind(user_id="alice")
+        bind(user_id="bob")
+        start_response("200 OK", HEADERS)
+        return Body()
+
+    assert ask(MemoryMiddleware(app)).body == b"nobody's"
+    assert closed == ["body"]
+    assert current_scope() == Scope()
+
+
 def test_a_file_passes_through_so_that_the_server_can_send_it_its_own_way(tmp_path: Path) -> None:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", HEADERS)
