@@ -141,17 +141,31 @@ async def test_on_either_event_loop(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("awaited", [False, True])
 async def test_a_task_that_is_cancelled_while_it_stores(
     serve: Callable[..., ScriptedServer],
     connect_async: Callable[..., Any],
     engine: Engine,
     monkeypatch: pytest.MonkeyPatch,
     busy: bool,  # noqa: FBT001 - a parameter of the test
+    awaited: bool,  # noqa: FBT001 - the same
 ) -> None:
-    """Whether the storing has begun already, or waits for a thread: it is done, once."""
+    """Whether the storing has begun already, or waits for a thread: it is done, once, and then told of."""
     memory = HierarchicalMemory(engine)
     finished: list[ExchangeTrace] = []
-    client = connect_async(serve(answer), memory=memory, on_exchange=finished.append)
+
+    def on_exchange(trace: ExchangeTrace) -> None:
+        assert [memory.content for memory in trace.stored] == ["Is called alice"]
+        finished.append(trace)
+
+    async def on_exchange_awaited(trace: ExchangeTrace) -> None:
+        assert asyncio.get_running_loop() is loop
+        on_exchange(trace)
+
+    loop = asyncio.get_running_loop()
+    client = connect_async(
+        serve(answer), memory=memory, on_exchange=on_exchange_awaited if awaited else on_exchange
+    )
     stream = await client.chat.completions.create(model="any", messages=user("I am alice"), stream=True)
     storing, go_on = threading.Event(), threading.Event()
     add = engine.add

@@ -1,5 +1,6 @@
 """One call through a wrapped client: memories go in, a clean answer comes out, what was noted is stored."""
 
+import asyncio
 import inspect
 import sys
 import threading
@@ -57,6 +58,8 @@ class Call:
         self._uncalled = [True]
         self._unattended = False
         self._operations: deque[Operation] = deque()
+        self._storing = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._started = time.perf_counter()
         if self._trace is not None:
             core.set_last_exchange(self._trace)
@@ -230,9 +233,7 @@ class Call:
                 finally:
                     self._end_trace()
                 with self._guarded("callback"):
-                    called = self._call_back()
-                    if inspect.isawaitable(called):
-                        await called
+                    await self._called_back(self._call_back())
         except CancelledError:
             # A scope shields from other scopes, but not from `asyncio.Task.cancel`.
             self._finish_unattended()
@@ -240,17 +241,21 @@ class Call:
 
     def _finish_unattended(self) -> None:
         self._unattended = True
+        with suppress(RuntimeError):  # no event loop runs here
+            self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._finish, name="headroom-finish").start()
 
     def _finish(self) -> None:
         try:
-            if self._note():
+            if self._note() or self._unattended:
                 with patience.lasting(patience.LITTLE), self._guarded("store"):
                     self._store()
         finally:
             self._end_trace()
         with self._guarded("callback"):
-            self._call_back()
+            called = self._call_back()
+            if inspect.isawaitable(called) and self._loop is not None:
+                asyncio.run_coroutine_threadsafe(self._called_back(called), self._loop)
 
     def _first(self) -> bool:
         try:
@@ -270,15 +275,14 @@ class Call:
         return bool(self._operations)
 
     def _store(self) -> None:
-        assert self._exchange is not None  # noqa: S101 - only an exchange has operations
-        engine = self._memory.open().engine
-        started = time.perf_counter()
-        while self._operations:
-            with suppress(IndexError):  # a thread that a cancelled task left behind does the same
-                operation = self._operations.popleft()
+        with self._storing:  # a thread that a cancelled task left behind may be at it
+            started = time.perf_counter()
+            while self._operations:
+                assert self._exchange is not None  # noqa: S101 - only an exchange has operations
+                engine = self._memory.open().engine
                 with self._guarded("store"):
-                    carry_out(operation, self._exchange, engine)
-        self._exchange.trace.store_time = time.perf_counter() - started
+                    carry_out(self._operations.popleft(), self._exchange, engine)
+                self._exchange.trace.store_time = time.perf_counter() - started
 
     def _end_trace(self) -> None:
         if self._trace is not None:
@@ -290,6 +294,11 @@ class Call:
             return None
         self._uncalled.pop()
         return callback(self._trace)
+
+    async def _called_back(self, called: object) -> None:
+        with self._guarded("callback"):
+            if inspect.isawaitable(called):
+                await called
 
     # Failing
 
