@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 from asking import CLIENTS, block, deltas, user
-from openai import APIConnectionError, AsyncStream, Stream
+from openai import APIConnectionError, AsyncStream, OpenAI, Stream
 
 from headroom import with_memory
 from headroom.clients.chat import ChatAnswer
@@ -121,6 +121,38 @@ def test_other_forms_of_server_sent_events(separator: str) -> None:
     assert b": a comment" in clean
     assert b'"content":"Hi."' in clean
     assert b"<memory>" not in clean
+
+
+def test_a_name_that_is_none_of_the_apis_stays_with_the_events() -> None:
+    rewriter = _EventRewriter(Rewriting())  # type: ignore[arg-type]
+    events = [sse("Tea, or "), sse("a <mem"), sse("", "stop")]
+    clean = b"".join(rewriter.feed(b"event: chunk\n" + event) for event in events) + rewriter.finish()
+    assert clean.count(b"event: chunk\ndata: ") == clean.count(b"data: ") == 4
+    assert b'"content":" <mem"' in clean
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain; charset=utf-8", "application/json"])
+@pytest.mark.parametrize("blank", [b"", b"\n\n"])
+def test_a_stream_is_cleaned_and_not_delayed_whatever_the_server_calls_it(
+    engine: Engine, kind: str | None, blank: bytes
+) -> None:
+    sent: list[bytes] = []
+
+    class Body(httpx2.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for piece in (blank, sse("Tea "), sse("it is."), sse(NOTE), sse("", "stop"), b"data: [DONE]\n\n"):
+                sent.append(piece)
+                yield piece
+
+    headers = {} if kind is None else {"content-type": kind}
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, stream=Body()))
+    inner = OpenAI(api_key="any", http_client=httpx2.Client(transport=transport))
+    with with_memory(inner, "alice", memory=engine, strict=True) as client:
+        stream = client.chat.completions.create(model="any", messages=HELLO, stream=True)
+        assert next(stream).choices[0].delta.content == "Tea"
+        assert len(sent) == 2
+        assert deltas(list(stream)) == " it is."
+    assert contents(engine) == ["Likes tea"]
 
 
 def test_events_that_need_no_cleaning_pass_byte_for_byte() -> None:

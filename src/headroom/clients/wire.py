@@ -62,8 +62,7 @@ def _clean(response: Any) -> None:
     if delivery is None or not response.is_success or delivery.path not in response.request.url.path:
         return
     delivery.over_http = True
-    is_stream = "event-stream" in response.headers.get("content-type", "")
-    body = CleanBody(response, (_EventRewriter if is_stream else _JsonRewriter)(delivery), delivery)
+    body = CleanBody(response, delivery)
     for header in ("content-encoding", "content-length"):
         response.headers.pop(header, None)
     if hasattr(response, "_content"):
@@ -81,9 +80,9 @@ async def _clean_async(response: Any) -> None:
 class CleanBody(BaseObjectProxy):  # type: ignore[type-arg]  # wrapt 2.0 cannot subscript it
     """The body of a response, without what the model noted in it."""
 
-    def __init__(self, response: Any, rewriter: "_Rewriter", delivery: Delivery) -> None:
+    def __init__(self, response: Any, delivery: Delivery) -> None:
         super().__init__(response.stream)
-        self._self_rewriter = rewriter
+        self._self_rewriter = _BodyRewriter(delivery)
         self._self_delivery = delivery
         self._self_plain = _plain(response)
         self._self_chunks: Any = None
@@ -155,6 +154,30 @@ class _Rewriter(Protocol):
         """The rest."""
 
 
+class _BodyRewriter:
+    """A body of either kind below. Its first character tells which, for not all servers say so."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self._blank = b""
+        self._rewriter: _Rewriter | None = None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See `_Rewriter.feed`."""
+        if self._rewriter is None:
+            chunk, self._blank = self._blank + chunk, b""
+            if not (start := chunk.lstrip()):
+                self._blank = chunk
+                return b""
+            self._rewriter = (_JsonRewriter if start.startswith(b"{") else _EventRewriter)(self._delivery)
+        return self._rewriter.feed(chunk)
+
+    def finish(self) -> bytes:
+        """See `_Rewriter.finish`."""
+        blank, self._blank = self._blank, b""
+        return blank if self._rewriter is None else self._rewriter.finish()
+
+
 class _JsonRewriter:
     """A body that is one JSON object; one that is not is delivered as it is."""
 
@@ -183,7 +206,7 @@ class _EventRewriter:
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
         self._pending = bytearray()
-        self._named = False
+        self._name: bytes | None = None
 
     def feed(self, chunk: bytes) -> bytes:
         """See `_Rewriter.feed`."""
@@ -219,7 +242,7 @@ class _EventRewriter:
         payload = _parsed(data)
         if payload is None or (clean := self._delivery.clean(payload, event=True)) is None:
             return event
-        self._named = any(line.startswith(b"event:") for line in others)
+        self._name = next((line for line in others if line.startswith(b"event:")), None)
         *before, last = clean
         own = b"\n".join([*others, b"data: " + _encoded(last), b"", b""])
         return b"".join(map(self._event, before)) + own
@@ -228,8 +251,10 @@ class _EventRewriter:
         return b"".join(map(self._event, self._delivery.rest()))
 
     def _event(self, payload: Json) -> bytes:
-        name = f"event: {payload['type']}\n".encode() if self._named else b""
-        return name + b"data: " + _encoded(payload) + b"\n\n"
+        named = [] if self._name is None else [self._name]
+        if named and "type" in payload:
+            named = [f"event: {payload['type']}".encode()]
+        return b"\n".join([*named, b"data: " + _encoded(payload), b"", b""])
 
 
 def _end_of_event(body: bytearray, search: int) -> int | None:
