@@ -276,6 +276,9 @@ def bind(
     A plain call takes effect at once in the task or thread that makes it, and in the others as soon as the
     object it returns is dropped: write it as a statement, and do not return or keep that object.
 
+    Around a `yield`, a block holds for whoever runs the generator as well; and where two generators take
+    turns, each goes on in the scope that the other left. Decorate generators with `@remember` instead.
+
     Raises:
         InvalidScopeError: an identifier is not a string, blank, longer than 256 characters, or unprintable.
         ScopeConflictError: two users were bound in this request.
