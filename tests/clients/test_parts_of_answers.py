@@ -183,6 +183,26 @@ def test_a_response_delivers_what_was_held_back_before_its_text_is_done(engine: 
     assert [event.delta for event in cut] == ["So a", " "]
 
 
+@pytest.mark.parametrize("length", [*range(1, 12), 40])
+def test_of_a_response_that_was_cut_off_in_its_block_nothing_of_that_is_left(
+    connect: Connect, serve: Serve, engine: Engine, length: int
+) -> None:
+    said = f"I see. {block('Likes tea')[:length]}"
+    client = connect(serve(Answer(said, finish_reason="length")), inject=False)
+    response = client.responses.create(model="any", input="Hello")
+    assert (response.status, response.output_text) == ("incomplete", "I see.")
+    *_, last = client.responses.create(model="any", input="Hello", stream=True)
+    assert last.response.output_text == "I see."
+
+    delta = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": said}
+    events = streamed(
+        events_of([delta], delta["type"]),
+        engine,
+        lambda client: client.responses.create(model="any", input="Hi", stream=True),
+    )
+    assert "".join(event.delta for event in events) == "I see."
+
+
 def test_a_delta_without_text_passes(engine: Engine) -> None:
     event = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": None}
     (read,) = streamed(

@@ -23,6 +23,9 @@ _REASONING: Final = frozenset({"reasoning_text", "summary_text"})
 _FIELDS: Final = {"output_text": "text", "refusal": "refusal", **dict.fromkeys(_REASONING, "text")}
 """The types of content that are text, and where they have it."""
 
+_CUT_OFF: Final = frozenset({"incomplete", "failed", "cancelled"})
+"""The statuses of a response or item whose texts may end anywhere."""
+
 Place = tuple[int, int, str]
 """Of a text in the output: the index of the item and of the content in it, and its type."""
 
@@ -90,9 +93,10 @@ class ResponsesAnswer(Answer):
     def whole(self, payload: Json) -> bool:
         """See `Answer.whole`."""
         dirty = self._restore_instructions(payload)
+        cut_off = get(payload, "status") in _CUT_OFF
         for index, item in enumerate(items(payload, "output")):
-            dirty |= self._clean_item(item, index)
-        return dirty | (clean(payload, "output_text", None, "") is not None)
+            dirty |= self._clean_item(item, index, cut_off=cut_off)
+        return dirty | (clean(payload, "output_text", None, "", cut_off=cut_off) is not None)
 
     def event(self, payload: Json) -> list[Json] | None:
         """See `Answer.event`."""
@@ -119,7 +123,7 @@ class ResponsesAnswer(Answer):
 
     def end(self) -> list[Json]:
         """See `Answer.end`."""
-        return [event for place in list(self._open) for event in self._finish(place)]
+        return [event for place in list(self._open) for event in self._finish(place, cut_off=True)]
 
     def _clean_delta(self, event: Json, place: Place) -> bool:
         text = get(event, "delta")
@@ -135,12 +139,12 @@ class ResponsesAnswer(Answer):
                 put(event, "logprobs", tokens)
         return shown != text
 
-    def _finish(self, place: Place) -> list[Json]:
+    def _finish(self, place: Place, *, cut_off: bool = False) -> list[Json]:
         """End the text at this place; an event for what of it was not delivered yet."""
         if place not in self._open:
             return []
         filtered = self._open.pop(place)
-        rest, tokens = filtered.finish()
+        rest, tokens = filtered.finish(cut_off=cut_off)
         self._keep(place, filtered.blocks)
         if not rest:
             return []
@@ -150,19 +154,21 @@ class ResponsesAnswer(Answer):
             put(event, "logprobs", tokens)
         return [event]
 
-    def _clean_item(self, item: Json, index: int) -> bool:
+    def _clean_item(self, item: Json, index: int, *, cut_off: bool = False) -> bool:
+        cut_off |= get(item, "status") in _CUT_OFF
         dirty = [
-            self._clean_part(part, index, content_index)
+            self._clean_part(part, index, content_index, cut_off=cut_off)
             for name in ("content", "summary")
             for content_index, part in enumerate(items(item, name))
         ]
         return any(dirty)
 
-    def _clean_part(self, part: Json, index: int, content_index: int) -> bool:
+    def _clean_part(self, part: Json, index: int, content_index: int, *, cut_off: bool = False) -> bool:
         kind = get(part, "type")
         if kind not in _FIELDS:
             return False
-        return self._keep((index, content_index, kind), clean(part, _FIELDS[kind], part, "logprobs"))
+        blocks = clean(part, _FIELDS[kind], part, "logprobs", cut_off=cut_off)
+        return self._keep((index, content_index, kind), blocks)
 
     def _keep(self, place: Place, blocks: list[str] | None) -> bool:
         # The same text comes several times, in ever larger events: what was noted in it counts once.
