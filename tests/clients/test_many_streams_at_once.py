@@ -194,6 +194,30 @@ async def test_a_task_that_is_cancelled_while_it_stores(
     assert stream.response.is_closed
 
 
+@pytest.mark.anyio
+async def test_a_task_that_is_cancelled_where_no_thread_can_be_started(
+    serve: Callable[..., ScriptedServer], connect_async: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = asyncio.Event()
+
+    async def on_exchange(_: ExchangeTrace) -> None:
+        told.set()
+        await asyncio.sleep(10)
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    client = connect_async(serve(answer), on_exchange=on_exchange, strict=False)
+    task = asyncio.create_task(client.chat.completions.create(model="any", messages=user("I am alice")))
+    await told.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [failure.step for failure in client.memory.last_exchange.failures] == ["store"]
+
+
 def test_threads_share_a_client(
     serve: Callable[..., ScriptedServer], connect: Callable[..., Any], engine: Engine
 ) -> None:

@@ -243,7 +243,8 @@ class Call:
         self._unattended = True
         with suppress(RuntimeError):  # no event loop runs here
             self._loop = asyncio.get_running_loop()
-        threading.Thread(target=self._finish, name="headroom-finish").start()
+        with self._guarded("store"):  # there may be no threads left, or no time for one
+            threading.Thread(target=self._finish, name="headroom-finish").start()
 
     def _finish(self) -> None:
         try:
