@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
-from asking import CLIENTS, block, deltas, user
+from asking import CLIENTS, block, deltas, got, user
 from openai import APIConnectionError, AsyncStream, OpenAI, Stream
 
 from headroom import with_memory
@@ -263,12 +264,30 @@ class TestHoweverAStreamEnds:
         stream.close()
         assert contents(engine) == []
 
-    def test_dropped(self, connect: Connect, serve: Serve, engine: Engine) -> None:
-        client = connect(serve(self.EARLY))
-        stream = client.chat.completions.create(model="any", messages=HELLO, stream=True)
-        self.read_past_the_first_note(stream)
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+    @pytest.mark.parametrize("provider", ["openai", "groq"])
+    async def test_dropped(
+        self,
+        serve: Serve,
+        engine: Engine,
+        provider: str,
+        asynchronous: bool,  # noqa: FBT001 - a parameter of the test
+    ) -> None:
+        inner = CLIENTS[provider, asynchronous](serve(self.EARLY))
+        client = with_memory(inner, "alice", memory=engine)
+        stream = await got(client.chat.completions.create(model="any", messages=HELLO, stream=True))
+        if asynchronous:
+            while " And" not in deltas([await anext(stream)]):
+                pass
+        else:
+            self.read_past_the_first_note(stream)
         del stream
         gc.collect()
+        with anyio.fail_after(10):
+            while not contents(engine):  # noqa: ASYNC110 - a thread has no event of the loop's
+                await anyio.sleep(0.01)
+        await got(inner.close())
         assert contents(engine) == ["Likes tea"]
 
     def test_dropped_in_the_middle_of_the_engines_work(

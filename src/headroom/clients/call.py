@@ -216,8 +216,8 @@ class Call:
             self._finish()
 
     def abandon(self) -> None:
-        """Finish an answer that nobody is waiting for any more."""
-        if self._first():
+        """Finish an answer that nobody is waiting for any more, unless the SDK is asking anew."""
+        if not self._under_way and self._first():
             self._finish_unattended()
 
     async def finish_async(self) -> None:

@@ -42,6 +42,9 @@ class Delivery(Protocol):
     async def ended_async(self) -> None:
         """The same in a task."""
 
+    def abandon(self) -> None:
+        """The same where nobody is waiting for it."""
+
 
 in_flight: Final[ContextVar[Delivery | None]] = ContextVar("headroom_in_flight", default=None)
 """The wrapped call that the SDK is carrying out."""
@@ -127,6 +130,10 @@ class CleanBody(BaseObjectProxy):  # type: ignore[type-arg]  # wrapt 2.0 cannot 
                 await (self._self_plain or self.__wrapped__).aclose()
         finally:
             await self._self_delivery.ended_async()
+
+    def __del__(self) -> None:
+        # Not every SDK closes the response of a stream that is dropped.
+        self._self_delivery.abandon()
 
 
 def _plain(response: Any) -> Any:
