@@ -11,6 +11,7 @@ from asking import CLIENTS, block, deltas, got, listed, user
 from openai import BadRequestError, LengthFinishReasonError
 
 from headroom import with_memory
+from headroom.current import close_shared_memory
 from headroom.errors import ClosedError, OverloadedError, StorageError
 from headroom.memory import Engine, HierarchicalMemory, Memory, MemoryConfig
 from headroom.testing import Answer, ScriptedServer
@@ -147,6 +148,21 @@ def test_a_memory_that_was_closed_says_so(
         client = with_memory(inner, "alice", memory=engine)
         assert client.chat.completions.create(**QUESTION).choices[0].message.content == "Yes."
     assert "ClosedError" in caplog.text
+
+
+def test_a_shared_memory_that_was_closed_during_an_answer_is_opened_anew_for_its_notes(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    config = MemoryConfig(db_path=tmp_path / "shared.db")
+    with CLIENTS["openai", False](server) as inner:
+        client = with_memory(inner, "alice", config=config)
+        stream = client.chat.completions.create(**QUESTION, stream=True)
+        client.memory.get_all()
+        close_shared_memory(config)
+        list(stream)
+        assert client.memory.failures == 0
+        assert len(client.memory.get_all()) > 0
+    close_shared_memory(config)
 
 
 def test_an_embedder_that_fails_later(
