@@ -1,5 +1,8 @@
 """Who must not hold up the application waits less for a database that is locked."""
 
+import time
+from threading import Event
+
 import pytest
 from anyio import to_thread
 
@@ -17,9 +20,28 @@ def test_in_a_hurry_what_is_left_is_waited_and_never_more_than_usual() -> None:
     assert patience.at_most(30) == 30
 
 
-def test_when_time_is_over_there_is_still_a_moment() -> None:
+def test_when_time_is_over_there_is_still_one_moment() -> None:
     with patience.lasting(-1):
+        moment = patience.at_most(30)
+        assert 0 < moment < 1
+        time.sleep(moment)
+        assert patience.at_most(30) == 0
+    with patience.lasting(0.01):
+        time.sleep(0.02)
         assert 0 < patience.at_most(30) < 1
+
+
+def test_in_a_hurry_work_is_waited_for_no_longer_than_that() -> None:
+    ended = Event()
+    assert patience.bounded(lambda: ended.wait(0.01)) is False
+    with patience.lasting(0.05):
+        with pytest.raises(TimeoutError):
+            patience.bounded(lambda: ended.wait(30))
+        ended.set()
+    with patience.lasting(30):
+        assert patience.bounded(lambda: ended.wait(30)) is True
+        with pytest.raises(ZeroDivisionError):
+            patience.bounded(lambda: 1 / 0)
 
 
 @pytest.mark.anyio

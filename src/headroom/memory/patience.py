@@ -13,9 +13,22 @@ T = TypeVar("T")
 LITTLE: Final = 5.0
 """For how many seconds these may hold up a request, its answer, or the end of a turn."""
 _LEAST: Final = 0.1
-"""Seconds that even those wait whose time is over: what was late for another reason has its chance."""
+"""Seconds that even those wait once whose time is over: what was late for another reason has its chance."""
 
-_over: ContextVar[float | None] = ContextVar("headroom_patience_over", default=None)
+
+class _Deadline:
+    def __init__(self, seconds: float) -> None:
+        self._over = time.monotonic() + seconds
+        self._extended = False
+
+    def left(self) -> float:
+        now = time.monotonic()
+        if now > self._over and not self._extended:
+            self._over, self._extended = now + _LEAST, True
+        return max(self._over - now, 0.0)
+
+
+_deadline: ContextVar[_Deadline | None] = ContextVar("headroom_patience", default=None)
 
 
 @contextmanager
@@ -24,17 +37,17 @@ def lasting(seconds: float) -> Iterator[None]:
 
     Worker threads have the same patience: it runs out while work waits for its turn there, too.
     """
-    token = _over.set(time.monotonic() + seconds)
+    token = _deadline.set(_Deadline(seconds))
     try:
         yield
     finally:
-        _over.reset(token)
+        _deadline.reset(token)
 
 
 def left() -> float | None:
     """How many seconds to wait from now on; None without a hurry."""
-    over = _over.get()
-    return None if over is None else max(over - time.monotonic(), _LEAST)
+    deadline = _deadline.get()
+    return None if deadline is None else deadline.left()
 
 
 def at_most(usual: float) -> float:
