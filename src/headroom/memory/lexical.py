@@ -188,8 +188,9 @@ class TermIndex:
             starts, ends = part.searchsorted(first), part.searchsorted(first | _ROW, "right")
             found += [part[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
             counts.append(ends - starts)
-        places = np.tile(np.arange(len(terms)), len(counts))
-        return np.repeat(places, np.concatenate(counts)), (np.concatenate(found) & _ROW).astype(np.intp)
+        places = np.arange(len(terms))
+        said = np.repeat(np.concatenate((places, places)), np.concatenate(counts))
+        return said, (np.concatenate(found) & _ROW).astype(np.intp)
 
 
 def _occurrences(terms: Terms, rows: NDArray[np.integer]) -> NDArray[np.uint64]:

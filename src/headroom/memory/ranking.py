@@ -12,7 +12,7 @@ feedback, matching words of like meaning, irregular verbs, a bonus for long memo
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,6 +58,9 @@ class Weights:
     """Of `session_best`: 0.3 points."""
     importance: float = 0.05
     """No points, in LoCoMo all are equally important: it decides between memories that fit about equally."""
+
+
+WEIGHTS: Final = Weights()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,8 @@ class Ranking:
     """How well each fits on its own, 0 to 1, comparable between queries; for a threshold."""
 
 
-def rank(evidence: CandidateEvidence, weights: Weights | None = None) -> Ranking:
+def rank(evidence: CandidateEvidence, weights: Weights = WEIGHTS) -> Ranking:
     """Order candidates by score; where that is equal, the narrower scope is first, then the more recent."""
-    weights = weights or Weights()
     own = (
         evidence.window_cosine
         + weights.coverage * evidence.window_coverage
@@ -120,7 +122,7 @@ def rank(evidence: CandidateEvidence, weights: Weights | None = None) -> Ranking
         + weights.importance * evidence.importance
     )
     scores = (own + weights.session * session_best(own, evidence.sessions)).astype(np.float32)
-    order = np.lexsort((-evidence.said, -evidence.levels, -np.round(scores, 3)))
+    order = np.lexsort((-evidence.said, -evidence.levels, -scores.round(3)))
     return Ranking(order, scores, relevance(evidence, order))
 
 
@@ -221,7 +223,7 @@ def relevance(evidence: CandidateEvidence, order: Rows) -> Floats:
     # "What language for my new microservice?" and "Prefers Go for performance-critical code" have a cosine of
     # .1: that a preference matters where there is something to choose is nothing that sentence vectors know.
     fit[order[evidence.guides[order]][:MOST_GUIDES]] += GUIDES_GAIN
-    relevant: Floats = np.clip(fit, 0.0, 1.0).astype(np.float32)
+    relevant: Floats = fit.clip(0.0, 1.0).astype(np.float32)
     return relevant
 
 
@@ -234,14 +236,18 @@ def few_coincidences(among: int) -> float:
     return max(0.0, 0.034 * math.log(61 / max(among, 1)))
 
 
-def first_of_each(wordings: Iterable[int]) -> list[int]:
-    """The places of the statements that no earlier one says already; give them best first, 0 for the unknown.
+def first_of_each(wordings: Iterable[int]) -> Iterator[int]:
+    """Yield the places of the statements that no earlier one says already.
+
+    Give their wordings best first, with 0 for the unknown.
 
     Only the same words in the same order are the same statement. Cosines cannot tell: "has a dog named
     Biscuit" and "called Biscuit" are at .975, but "chose MySQL over PostgreSQL" and the reverse are at .983,
     "meeting on Monday" and "on Tuesday" at .973, "is allergic to peanuts" and "is not" at .954.
     """
-    first: dict[object, int] = {}
+    said: set[int] = set()
     for place, wording in enumerate(wordings):
-        first.setdefault(wording or ("unknown", place), place)
-    return list(first.values())
+        if wording not in said:
+            yield place
+            if wording:
+                said.add(wording)

@@ -1,6 +1,7 @@
 """One recall: from a query's text to the memories that fit it."""
 
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Final
 
 from headroom.errors import InvalidInputError
@@ -20,14 +21,13 @@ def recall(store: MemoryStore, request: RecallRequest, *, top_k: int, min_score:
     candidates = store.candidates(request)
     ranked = ranking.rank(candidates.evidence)
     best = ranked.order[ranked.relevance[ranked.order] >= min_score]
-    best = best[ranking.first_of_each(candidates.evidence.wordings[best].tolist())]
+    firsts = ranking.first_of_each(candidates.evidence.wordings[best].tolist())
     found: list[Memory] = []
-    for start in range(0, len(best), top_k):
-        page = best[start : start + top_k]
-        found += _scored(store, candidates.keys[page].tolist(), ranked.relevance[page].tolist())
-        if len(found) >= top_k:  # usually at once; some may have been removed meanwhile
-            break
-    return found[:top_k]
+    while len(found) < top_k and (page := list(islice(firsts, top_k - len(found)))):
+        # One page is usually all: only what was removed meanwhile is missing.
+        rows = best[page]
+        found += _scored(store, candidates.keys[rows].tolist(), ranked.relevance[rows].tolist())
+    return found
 
 
 def _scored(store: MemoryStore, keys: list[int], scores: list[float]) -> Iterator[Memory]:

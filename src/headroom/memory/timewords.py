@@ -33,9 +33,7 @@ _CALENDAR: Final = (
     re.compile(rf"\b(?P<month>{'|'.join(_PLAIN_MONTHS)})\b", re.IGNORECASE),
     re.compile(rf"\b{_YEAR}\b"),
 )
-_CALENDAR_WORD: Final = re.compile(
-    r"(?:19|20)\d\d|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec", re.IGNORECASE
-)
+_CALENDAR_PARTS: Final = ("19", "20", *(month[:3] for month in _MONTHS))
 """Each of those has one of these; most texts do not, and are spared seven searches."""
 # Only what points back: "dinner tonight" and "a meeting on Monday" ask for nothing that was said then.
 _RELATIVE: Final = re.compile(
@@ -48,6 +46,8 @@ _RELATIVE: Final = re.compile(
     r"|(?:last|past) (?P<within>\d{1,3}|two|three|four|five|six|seven|eight|nine|ten|few|couple)"
     r" (?:of )?(?P<span>day|week|month|year)s)\b"
 )
+_RELATIVE_PARTS: Final = ("yesterday", "last", "past", "ago")
+"""The same for relative times."""
 _TELLS_TIME: Final = re.compile(
     rf"\b(?:yesterday|today|tonight|tomorrow|last|next|ago|since|recently|weekend"
     rf"|this (?:week|month|year|morning|spring|summer|fall|autumn|winter)"
@@ -81,11 +81,15 @@ def asks_for_time(text: str) -> bool:
 def named_times(text: str, now: datetime) -> tuple[NamedTime, ...]:
     """The times that a text names, those relative to `now` (timezone-aware) included; all read as UTC."""
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return (*_calendar_times(text, today), *_relative_times(text.lower(), today))
+    lower = text.lower()
+    return (
+        *(_calendar_times(text, today) if any(part in lower for part in _CALENDAR_PARTS) else ()),
+        *(_relative_times(lower, today) if any(part in lower for part in _RELATIVE_PARTS) else ()),
+    )
 
 
 def _calendar_times(text: str, today: datetime) -> Iterator[NamedTime]:
-    for pattern in _CALENDAR if _CALENDAR_WORD.search(text) else ():
+    for pattern in _CALENDAR:
         for match in pattern.finditer(text):
             parts = match.groupdict()
             name, year = parts.get("month"), parts.get("year")

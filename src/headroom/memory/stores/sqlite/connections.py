@@ -27,6 +27,11 @@ _KEPT: Final = 8
 """How many idle connections stay open."""
 
 
+class _Connection(sqlite3.Connection):
+    busy_timeout = -1
+    """The last that it was told, in milliseconds."""
+
+
 class ConnectionPool:
     """Connections that any thread may borrow; the one used last is lent first, for its cache is warm.
 
@@ -41,7 +46,7 @@ class ConnectionPool:
         # An absolute path survives a change of directory, and SQLite does not take it for a URI.
         self.path: Final = os.path.abspath(path)  # noqa: PTH100 - a Path would not keep "//" and the like as given
         self._durability = durability
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[_Connection] = []
         self._closed = False
         self._make_locks()
         forking.register(self)
@@ -65,7 +70,9 @@ class ConnectionPool:
             connection = self._take()
             try:
                 milliseconds = round(1_000 * patience.at_most(BUSY_SECONDS))
-                connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+                if milliseconds != connection.busy_timeout:
+                    connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+                    connection.busy_timeout = milliseconds
                 yield connection
             finally:
                 self._give_back(connection)
@@ -94,7 +101,7 @@ class ConnectionPool:
             self._closed = True
             self._close_idle()
 
-    def _take(self) -> sqlite3.Connection:
+    def _take(self) -> _Connection:
         with self._returned:
             if self._closed:
                 raise ClosedError(f"the memory in {self.path} was closed; open a new one")
@@ -107,7 +114,7 @@ class ConnectionPool:
             self._give_back(None)
             raise
 
-    def _give_back(self, connection: sqlite3.Connection | None) -> None:
+    def _give_back(self, connection: _Connection | None) -> None:
         with self._returned:
             self._busy -= 1
             if connection is not None:
@@ -125,13 +132,14 @@ class ConnectionPool:
         while self._idle:
             self._idle.pop().close()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> _Connection:
         connection = sqlite3.connect(
             self.path,
             timeout=patience.at_most(BUSY_SECONDS),
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
+            factory=_Connection,
         )
         try:
             connection.execute(f"PRAGMA synchronous = {self._durability.value}")

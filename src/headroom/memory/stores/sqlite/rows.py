@@ -12,6 +12,7 @@ from headroom.memory.model import Memory, MemoryCategory
 from headroom.memory.stores.base import normalised
 from headroom.memory.stores.sqlite.schema import NUMBER_BITS
 
+_CATEGORIES: Final = {category.value: category for category in MemoryCategory}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -66,6 +67,7 @@ def to_memory(row: Sequence[Any]) -> Memory:
         user_id, id_, content, session_id, agent_id, turn_id, category, importance, entities, metadata,
         created_at, valid_from, valid_until, expires_at, supersedes, superseded_by,
     ) = row  # fmt: skip
+    created = _time(created_at)
     return Memory(
         id=id_,
         content=content,
@@ -73,12 +75,12 @@ def to_memory(row: Sequence[Any]) -> Memory:
         session_id=session_id,
         agent_id=agent_id,
         turn_id=turn_id,
-        category=MemoryCategory(category),
+        category=_CATEGORIES[category],
         importance=importance,
         entities=() if entities is None else tuple(json.loads(entities)),
         metadata={} if metadata is None else json.loads(metadata),
-        created_at=_time(created_at),
-        valid_from=_time(valid_from),
+        created_at=created,
+        valid_from=created if valid_from == created_at else _time(valid_from),
         valid_until=None if valid_until is None else _time(valid_until),
         expires_at=None if expires_at is None else _time(expires_at),
         supersedes=supersedes,
