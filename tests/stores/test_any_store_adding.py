@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_material import DAY, NOW, PATIENT, SECOND, add, memory, successor, supersede, vectors_of
+from store_material import (
+    DAY,
+    NOW,
+    PATIENT,
+    SECOND,
+    add,
+    memory,
+    recall,
+    recalled,
+    successor,
+    supersede,
+    vectors_of,
+)
 
 from headroom.errors import InvalidInputError
 from headroom.memory import Memory, MemoryCategory, MemoryFilter
@@ -109,9 +121,36 @@ def test_what_has_expired_is_stored_anew(store: MemoryStore) -> None:
     )
 
     add(store, first)
+    again = add(store, replace(early, expires_at=NOW + DAY))
 
-    assert add(store, early) == [first]
+    assert again == [first]
     assert add(store, late) == [late]
+
+
+@pytest.mark.parametrize("longer", [None, NOW + 2 * DAY])
+def test_what_is_said_again_for_longer_lasts_longer(store: MemoryStore, longer: datetime | None) -> None:
+    first, second = (memory("Is allergic to nuts", expires_at=end) for end in (NOW + DAY, longer))
+    add(store, first)
+    recall(store)
+
+    assert add(store, second) == [replace(first, expires_at=longer)] == [store.get(first.id)]
+    assert recalled(store, now=NOW + 1.5 * DAY) == ["Is allergic to nuts"]
+
+
+def test_what_is_said_again_for_less_long_lasts_as_long_as_before(store: MemoryStore) -> None:
+    first = memory("Is allergic to nuts")
+    add(store, first)
+
+    assert add(store, memory("Is allergic to nuts", expires_at=NOW + DAY)) == [first]
+    assert recalled(store, now=NOW + 2 * DAY) == ["Is allergic to nuts"]
+
+
+def test_what_holds_only_later_does_not_stand_for_what_holds_now(store: MemoryStore) -> None:
+    later, now = memory("Lives in Rome", valid_from=NOW + 300 * DAY), memory("Lives in Rome")
+
+    assert add(store, later) == [later]
+    assert add(store, now) == [now]
+    assert recalled(store, now=NOW + DAY) == ["Lives in Rome"]
 
 
 def test_what_was_superseded_is_stored_anew(store: MemoryStore) -> None:

@@ -97,7 +97,7 @@ class Engine:
         """Store one memory; when this returns, it is on the disk.
 
         Where the same scope already has the same text (case, white space and final punctuation aside),
-        nothing is stored and the memory that is there is returned.
+        nothing is stored and the memory that is there is returned; it lasts as long as either would have.
 
         Args:
             content: What to remember; stripped, and kept in Unicode's composed form (NFC).

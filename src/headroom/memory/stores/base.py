@@ -90,8 +90,9 @@ class MemoryStore(Protocol):
     def add(self, memories: Sequence[Memory], vectors: Vectors) -> list[Memory]:
         """Store memories that are not stored yet and return, for each, the one that is stored now.
 
-        Where the very same scope already holds a current, unexpired memory with the same text (`normalised`),
-        nothing is stored and that one is returned.
+        Where the very same scope already holds a current, unexpired memory with the same text (`normalised`)
+        that is true by then, nothing is stored and that one is returned. It expires no earlier than the new
+        one would have: who was told that something is remembered can rely on it.
 
         Raises:
             InvalidInputError: a memory has an id that is taken, or text that cannot be stored.

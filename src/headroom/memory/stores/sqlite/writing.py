@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from headroom.errors import InvalidInputError, MemoryNotFoundError, MemorySupersededError
@@ -35,24 +37,32 @@ def add(connection: sqlite3.Connection, new: Iterable[Draft]) -> list[Memory]:
         twin = _twin(connection, draft)
         if twin is None:
             writer.insert(draft, chain=None)
-        stored.append(draft.memory if twin is None else twin)
+            twin = draft.memory
+        elif _ends_earlier(twin, draft.memory):
+            writer.prolong(twin.id, draft.memory.expires_at)
+            twin = replace(twin, expires_at=draft.memory.expires_at)
+        stored.append(twin)
     return stored
 
 
 def _twin(connection: sqlite3.Connection, draft: Draft) -> Memory | None:
-    """The current, unexpired memory of the same scope that says the same."""
+    """The current, unexpired memory of the same scope that says the same, and is true already by then."""
     user = rows.find_user(connection, draft.memory.user_id)
     fingerprint, now = draft.row[0], rows.microseconds(draft.memory.created_at)
     same = connection.execute(
         f"{rows.SELECT} WHERE key >> {NUMBER_BITS} = ? AND fingerprint = ? AND superseded_by IS NULL "
-        "AND (expires_at IS NULL OR expires_at > ?)",
-        (user, fingerprint, now),
+        "AND (expires_at IS NULL OR expires_at > ?) AND valid_from <= ?",
+        (user, fingerprint, now, rows.microseconds(draft.memory.valid_from)),
     )
     text = normalised(draft.memory.content)
     for memory in map(rows.to_memory, same.fetchall()):
         if memory.scope == draft.memory.scope and normalised(memory.content) == text:
             return memory
     return None
+
+
+def _ends_earlier(one: Memory, other: Memory) -> bool:
+    return one.expires_at is not None and (other.expires_at is None or one.expires_at < other.expires_at)
 
 
 def supersede(connection: sqlite3.Connection, memory_id: str, successor: Draft) -> None:
@@ -181,6 +191,11 @@ class _Writer:
             "UPDATE memories SET superseded_by = ?, valid_until = ? WHERE key = ?",
             (memory.id, rows.microseconds(memory.valid_from), key),
         )
+
+    def prolong(self, memory_id: str, expires_at: datetime | None) -> None:
+        self._revise()
+        end = None if expires_at is None else rows.microseconds(expires_at)
+        self._connection.execute("UPDATE memories SET expires_at = ? WHERE id = ?", (end, memory_id))
 
     def remove(self, condition: str, parameters: dict[str, Any]) -> int:
         self._revise()
