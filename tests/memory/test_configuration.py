@@ -1,4 +1,5 @@
 import math
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from headroom.memory import Durability, EmbedderBackend, Engine, MemoryConfig
         ({"max_content_length": 0}, "max_content_length must be a whole number of at least 1"),
         ({"embedder_timeout": 0}, "embedder_timeout must be a finite number of seconds, more than 0"),
         ({"embedder_timeout": math.inf}, "embedder_timeout must be a finite number of seconds, more than 0"),
+        ({"session_lifetime": timedelta()}, "session_lifetime must be a timedelta, more than 0"),
+        ({"session_lifetime": timedelta.max}, "session_lifetime must be a timedelta, .* up to a century"),
         ({"min_score": 1.5}, "min_score must be a number from 0 to 1, but is 1.5"),
         ({"injection_min_score": -1}, "injection_min_score must be a number from 0 to 1"),
         ({"embedder_model": " "}, "embedder_model must be the name of a model, but is ' '"),
@@ -42,6 +45,7 @@ def test_a_setting_out_of_range_is_named(settings: dict[str, Any], message: str)
         {"top_k": True},
         {"cache_max_size": "1000"},
         {"max_pending": None},
+        {"session_lifetime": 3600},
         {"embedder_timeout": "30"},
         {"embedder_timeout": math.nan},
         {"min_score": "0.5"},

@@ -55,6 +55,35 @@ def test_what_was_known_before_it_expired_can_still_be_asked(engine: Engine, exp
     assert engine.query(MemoryFilter(user_id="alice", as_of=then, include_expired=True)) == [expired]
 
 
+def test_a_session_s_memories_live_as_long_as_configured_and_the_user_s_for_ever(
+    open_engine: Callable[..., Engine],
+) -> None:
+    engine = open_engine(session_lifetime=timedelta(days=30))
+    user = engine.add("Likes tea", "alice")
+    [session] = engine.add_many([{"content": "Plans a trip", "user_id": "alice", "session_id": "s"}])
+    agent = engine.add("Compares prices", "alice", session_id="s", agent_id="a")
+    turn = engine.add("Is choosing a colour", "alice", session_id="s", turn_id="t")
+    named = engine.add("Is on hold", "alice", session_id="s", expires_at=datetime(2999, 1, 1, tzinfo=UTC))
+
+    assert user.expires_at is None
+    assert session.expires_at == session.created_at + timedelta(days=30)
+    assert agent.expires_at == agent.created_at + timedelta(days=30)
+    assert turn.expires_at == turn.created_at + timedelta(hours=1)
+    assert named.expires_at == datetime(2999, 1, 1, tzinfo=UTC)
+
+
+def test_what_a_session_says_again_lives_on(open_engine: Callable[..., Engine]) -> None:
+    engine = open_engine(session_lifetime=timedelta(days=30))
+    first = engine.add("Plans a trip", "alice", session_id="s")
+
+    again = engine.add("Plans a trip", "alice", session_id="s")
+
+    assert again.id == first.id
+    assert first.expires_at is not None
+    assert again.expires_at is not None
+    assert again.expires_at > first.expires_at
+
+
 def test_vacuum_removes_the_expired_and_nothing_else(engine: Engine, expired: Memory) -> None:
     old = engine.add("Works at Google", "alice")
     engine.supersede(old.id, "Works at Anthropic")

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from os import PathLike, fspath
 from typing import Any, Final
@@ -32,6 +33,8 @@ class Durability(StrEnum):
     NORMAL = "normal"
     """All but the last moments: four times faster writes."""
 
+
+_CENTURY: Final = timedelta(days=36_525)
 
 _USUAL_MODELS: Final = {
     EmbedderBackend.LOCAL: BUNDLED_MODEL,
@@ -94,6 +97,8 @@ class MemoryConfig:
     """How many tokens of memories one request may be given."""
     max_content_length: int = 8_000
     """The longest content of one memory, in characters."""
+    session_lifetime: timedelta | None = None
+    """How long a memory that names a session lives where nothing else was said; None means for ever."""
     strict: bool = False
     """Whether a failure of the memory reaches the caller of a wrapped client; it is only logged otherwise."""
 
@@ -132,6 +137,9 @@ class MemoryConfig:
         seconds = self.embedder_timeout
         bounded = _is_number(seconds) and 0 < seconds < math.inf
         self._check("embedder_timeout", bounded, "a finite number of seconds, more than 0")
+        lifetime = self.session_lifetime
+        bounded = lifetime is None or (isinstance(lifetime, timedelta) and timedelta() < lifetime <= _CENTURY)
+        self._check("session_lifetime", bounded, "a timedelta, more than 0 and up to a century")
         for name in ("min_score", "injection_min_score"):
             score = getattr(self, name)
             self._check(name, _is_number(score) and 0 <= score <= 1, "a number from 0 to 1")

@@ -52,6 +52,7 @@ def new_memory(
     *,
     now: datetime,
     max_content_length: int,
+    session_lifetime: timedelta | None,
 ) -> Memory:
     """A memory with an id of its own, checked and normalised.
 
@@ -63,8 +64,9 @@ def new_memory(
         if value is not None:
             check_identifier(value, part)
     since = now if valid_from is None else check_time(valid_from, "valid_from")
-    if expires_at is None and turn_id is not None:
-        expires_at = max(now, since) + TURN_LIFETIME
+    lifetime = TURN_LIFETIME if turn_id is not None else session_lifetime if session_id is not None else None
+    if expires_at is None and lifetime is not None:
+        expires_at = max(now, since) + lifetime
     return Memory(
         id=uuid.uuid4().hex,
         content=clean_text(content, "content", max_content_length),
@@ -82,7 +84,9 @@ def new_memory(
     )
 
 
-def new_memories(items: Iterable[NewMemory], *, now: datetime, max_content_length: int) -> list[Memory]:
+def new_memories(
+    items: Iterable[NewMemory], *, now: datetime, max_content_length: int, session_lifetime: timedelta | None
+) -> list[Memory]:
     """A memory for each item.
 
     Raises:
@@ -92,7 +96,14 @@ def new_memories(items: Iterable[NewMemory], *, now: datetime, max_content_lengt
     for place, item in enumerate(items):
         try:
             check_keys(item, NewMemory.__annotations__, ("content", "user_id"))
-            memories.append(new_memory(**item, now=now, max_content_length=max_content_length))
+            memories.append(
+                new_memory(
+                    **item,
+                    now=now,
+                    max_content_length=max_content_length,
+                    session_lifetime=session_lifetime,
+                )
+            )
         except InvalidInputError as error:
             raise type(error)(f"item {place}: {error}; nothing was stored") from error
     return memories

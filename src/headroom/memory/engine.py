@@ -102,7 +102,8 @@ class Engine:
         Args:
             content: What to remember; stripped, and kept in Unicode's composed form (NFC).
             user_id: Whose memory it is.
-            session_id: The only session that sees it, if any.
+            session_id: The only session that sees it, if any; it may have a lifetime (see the config's
+                `session_lifetime`).
             agent_id: The only agent that sees it, if any.
             turn_id: The only turn that sees it, if any; it goes with the turn, or at `expires_at`, or
                 after an hour.
@@ -130,6 +131,7 @@ class Engine:
             valid_from,
             now=_now(),
             max_content_length=self.config.max_content_length,
+            session_lifetime=self.config.session_lifetime,
         )
         return self._add([memory])[0]
 
@@ -142,7 +144,12 @@ class Engine:
         Raises:
             InvalidInputError: an item cannot be stored; the message gives its place (from 0).
         """
-        memories = drafts.new_memories(items, now=_now(), max_content_length=self.config.max_content_length)
+        memories = drafts.new_memories(
+            items,
+            now=_now(),
+            max_content_length=self.config.max_content_length,
+            session_lifetime=self.config.session_lifetime,
+        )
         return self._add(memories) if memories else []
 
     def supersede(
