@@ -63,8 +63,8 @@ def left_out_table(names: Sequence[str], talks: Sequence[Candidates], progress: 
 def signals_table(talks: Sequence[Candidates]) -> list[str]:
     """Markdown: how many points of recall@10 are lost without each signal."""
     questions = [question for talk in talks for question in talk]
-    own_words = [(replace(e, window_coverage=e.coverage), *rest) for e, *rest in questions]
-    own_vector = [(replace(e, window_cosine=e.cosine), *rest) for e, *rest in questions]
+    own_words = [(e._replace(window_coverage=e.coverage), *rest) for e, *rest in questions]
+    own_vector = [(e._replace(window_cosine=e.cosine), *rest) for e, *rest in questions]
     recalls = {
         name: recall_with(replace(Weights(), **{name: 0.0}), questions) for name in GRID if name != "coverage"
     }

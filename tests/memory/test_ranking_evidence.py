@@ -134,7 +134,7 @@ def test_what_is_not_visible_leaves_no_trace(
     rows_too, found_too = gather(query, others, visible)
 
     assert rows_too.tolist() == rows.tolist()
-    for name in CandidateEvidence.__slots__:
+    for name in CandidateEvidence._fields:
         assert getattr(found_too, name) == pytest.approx(getattr(found, name), abs=1e-6), name
 
 
@@ -151,7 +151,7 @@ def test_an_index_changes_nothing_but_the_candidates(seed: int, count: int) -> N
     rows, found = gather(query, columns, nearest=nearest)
 
     assert rows.tolist() == exact_rows.tolist()
-    for name in CandidateEvidence.__slots__:
+    for name in CandidateEvidence._fields:
         assert getattr(found, name) == pytest.approx(getattr(exact, name), abs=1e-5), name
 
 

@@ -1,6 +1,5 @@
 """Fusing the signals into an order, and choosing from it."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,26 +20,24 @@ def evidence(count: int, **arrays: Any) -> CandidateEvidence:
     zeros = np.zeros(count, dtype=np.float32)
     no = np.zeros(count, dtype=np.bool_)
     given_ = {name: np.asarray(values) for name, values in arrays.items()}
-    return replace(
-        CandidateEvidence(
-            cosine=zeros,
-            coverage=zeros,
-            window_cosine=zeros,
-            window_coverage=zeros,
-            said_then=zeros,
-            subject_asked=no,
-            tells_when=no,
-            asks=no,
-            guides=no,
-            sessions=np.full(count, -1),
-            importance=np.full(count, 0.5, dtype=np.float32),
-            levels=np.zeros(count, dtype=np.int8),
-            said=np.zeros(count),
-            wordings=np.arange(1, count + 1),
-            among=100,
-        ),
-        **given_,
+    candidates = CandidateEvidence(
+        cosine=zeros,
+        coverage=zeros,
+        window_cosine=zeros,
+        window_coverage=zeros,
+        said_then=zeros,
+        subject_asked=no,
+        tells_when=no,
+        asks=no,
+        guides=no,
+        sessions=np.full(count, -1),
+        importance=np.full(count, 0.5, dtype=np.float32),
+        levels=np.zeros(count, dtype=np.int8),
+        said=np.zeros(count),
+        wordings=np.arange(1, count + 1),
+        among=100,
     )
+    return candidates._replace(**given_)
 
 
 @pytest.mark.parametrize(

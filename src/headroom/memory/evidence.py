@@ -6,7 +6,7 @@ and time are seeds, these bring their direct neighbours, and only for those is a
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,7 @@ SEEDS: Final = 64
 """How many rows each of the two searches usually brings. Four times as many bring 0.2 points of recall@10."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What is looked for."""
 
     vector: Floats

@@ -14,7 +14,7 @@ feedback, matching words of like meaning, irregular verbs, a bonus for long memo
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +63,7 @@ class Weights:
 WEIGHTS: Final = Weights()
 
 
-@dataclass(frozen=True, slots=True)
-class CandidateEvidence:
+class CandidateEvidence(NamedTuple):
     """What speaks for each of m candidates; every array has the shape (m,)."""
 
     among: int
@@ -98,8 +97,7 @@ class CandidateEvidence:
     """Equal for copies of a statement; 0 where that is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(NamedTuple):
     """Candidates in order; the arrays have the shape (m,)."""
 
     order: NDArray[np.intp]
