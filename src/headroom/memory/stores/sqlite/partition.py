@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -175,7 +176,7 @@ class Partition:
         stored = connection.execute(_STORED, (low, high)).fetchall()
         if not stored:
             return False
-        packed = b"".join(vector for (vector,) in connection.execute(_VECTORS, (low, high)))
+        packed = b"".join(chain.from_iterable(connection.execute(_VECTORS, (low, high))))
         if len(packed) != len(stored) * self._embedder.dimension * 4:
             raise StorageError(f"{path}: vectors are missing; it is damaged, restore it from a backup")
         sessions, agents, turns, valid_until, expires_at, categories, terms, created_at, *plain = zip(
@@ -191,7 +192,7 @@ class Partition:
             "turns": self._numbers(turns),
             "valid_until": _ends(valid_until),
             "expires_at": _ends(expires_at),
-            "categories": [CATEGORIES[MemoryCategory(category)] for category in categories],
+            "categories": [CATEGORIES[category] for category in categories],
         }
         added["guides"] = _GUIDES[added["categories"]]
         added["said"] = np.array(added["valid_from"]) / 1e6

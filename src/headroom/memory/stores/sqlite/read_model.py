@@ -27,7 +27,7 @@ LONG_AGO: Final = np.iinfo(np.int64).min
 NONE: Final = -1
 """In place of a session, agent or turn, where a memory names none."""
 
-CATEGORIES: Final = {category: number for number, category in enumerate(MemoryCategory)}
+CATEGORIES: Final[Mapping[str, int]] = {category: number for number, category in enumerate(MemoryCategory)}
 
 
 @dataclass(frozen=True, kw_only=True)
