@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from headroom.memory import patience
 from headroom.memory.stores.sqlite import writing
 from headroom.memory.stores.sqlite.connections import ConnectionPool
 from headroom.memory.stores.sqlite.rows import microseconds
@@ -64,6 +65,7 @@ def compact(pool: ConnectionPool) -> None:
         for _ in range(0, free, _PAGES):
             # As a script, because `execute` stops at its first row, which is its first page.
             connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
-    with pool.connection() as connection:
-        # Where a reader keeps the log in use, the next vacuum, or the last close, truncates it.
+    # Nobody can write while this waits for readers, so it waits but a moment: where one of them keeps the log
+    # in use, the next vacuum, or the last close, truncates it.
+    with patience.lasting(0), pool.connection() as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
