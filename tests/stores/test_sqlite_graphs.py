@@ -31,7 +31,7 @@ from headroom.errors import StorageError
 from headroom.memory import Memory, Scope
 from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.stores.sqlite import SqliteStore, hnsw, indexing, snapshots
-from headroom.memory.stores.sqlite.hnsw import HnswIndex
+from headroom.memory.stores.sqlite.hnsw import HnswIndex, Shape
 from headroom.memory.stores.sqlite.vector_index import ExactIndex
 
 pytest.importorskip("hnswlib")
@@ -145,6 +145,30 @@ def test_what_is_new_is_found_at_once_and_joins_later(filled: tuple[SqliteStore,
     graph_of(store)
     assert len(graph) > SIZE + 50
     assert agreement(store, texts_of(memories)) > 0.99
+
+
+def test_what_joins_the_graph_while_somebody_searches_is_not_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = [f"Number {number}" for number in range(400)]
+    keys, vectors = np.arange(400), QuantisedVectors.of(vectors_of(texts))
+    all_of_them = np.ones(400, np.bool_)
+    graph = HnswIndex(Shape(8, 8, 50), ef_search=50)
+    for _ in graph.catch_up(keys[:300], vectors[:300], all_of_them[:300]):
+        pass
+    ask = HnswIndex._named
+
+    def meanwhile(self: HnswIndex, *arguments: Any) -> Any:
+        answer = ask(self, *arguments)
+        for _ in self.catch_up(keys, vectors, all_of_them):
+            pass
+        return answer
+
+    monkeypatch.setattr(HnswIndex, "_named", meanwhile)
+    found = graph.nearest(vector_of("Number 350"), keys, vectors, all_of_them, 10)
+
+    assert found is not None
+    assert 350 in found
 
 
 def test_what_is_removed_is_gone_at_once_and_leaves_later(filled: tuple[SqliteStore, list[Memory]]) -> None:
