@@ -334,6 +334,57 @@ def test_a_graph_that_cannot_be_built_is_logged_and_nothing_is_missing(
     assert "it is searched exactly" in caplog.text
 
 
+def test_where_no_thread_can_be_started_nothing_is_missing_and_a_later_change_tries_again(
+    open_file: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = open_file(**SMALL)
+    texts = texts_of(fill(store))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for number in range(2):
+            texts += texts_of(add(store, memory(f"One more {number}")))
+            assert agreement(store, texts) == 1
+    assert graph_of(store) is None
+
+    add(store, memory("And one"))
+    assert graph_of(store) is not None
+
+
+def test_what_no_thread_could_be_started_for_is_closed(
+    open_file: Open, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = open_file(**SMALL)
+    fill(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        recalled(store)
+        store.close()
+
+    assert [path.name for path in db_path.parent.iterdir()] == ["memory.db"]
+
+
+def test_an_index_that_cannot_be_closed_leaves_no_file_open(
+    filled: tuple[SqliteStore, list[Memory]], db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled[0]
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing.Indexer, "close", fail)
+        with pytest.raises(MemoryError):
+            store.close()
+
+    assert sorted(path.name for path in db_path.parent.iterdir()) == ["memory.db", "memory.db-hnsw"]
+
+
 def test_a_store_closed_while_a_graph_is_built_does_not_wait_for_it(
     open_file: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from store_material import NOW, SECOND, add, memory, open_sqlite, recalled, request, successor, supersede
 
 from headroom.memory import Scope
@@ -146,6 +147,27 @@ def test_a_failure_while_reading_leaves_nothing_half_read(
             recalled(store)
 
     assert recalled(store, scope=Scope("alice", "s")) == ["Two", "Three"]
+
+
+def test_a_model_that_is_read_anew_can_be_weighed_meanwhile(
+    open_file: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_file()
+    add(store, memory("One"))
+    recalled(store)
+    part = store._partitions._cache["alice"]
+    weighing: list[Any] = []
+
+    class Watched(GrowingArray):
+        def __init__(self, values: NDArray[Any]) -> None:
+            weighing.append(iter(part._columns.values()))
+            super().__init__(values)
+
+    monkeypatch.setattr(partition, "GrowingArray", Watched)
+    part._begin(0, None)
+
+    assert len(weighing) > 1
+    assert all(list(each) for each in weighing)
 
 
 def test_removed_rows_are_dropped_when_they_are_many(

@@ -56,11 +56,15 @@ class Indexer:
         with self._lock:
             if self._closed or partition.is_attended:
                 return
+            if self._worker is None:
+                worker = threading.Thread(target=self._work, name="headroom-index")
+                try:
+                    worker.start()  # it waits for the lock
+                except RuntimeError:  # there are too many threads already: the next change tries again
+                    return
+                self._worker = worker
             partition.is_attended = True
             self._waiting.append(partition)
-            if self._worker is None:
-                self._worker = threading.Thread(target=self._work, name="headroom-index")
-                self._worker.start()
 
     def _is_due(self, model: ReadModel) -> bool:
         if not isinstance(model.index, HnswIndex):

@@ -49,8 +49,10 @@ class SqliteStore:
         """Let go of the file; closing twice is fine."""
         if not self._closed:
             self._closed = True
-            self._partitions.close()
-            self._pool.close()
+            try:
+                self._partitions.close()
+            finally:
+                self._pool.close()
 
     def __del__(self) -> None:
         if not self._closed:
