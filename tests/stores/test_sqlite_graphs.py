@@ -194,7 +194,24 @@ def test_a_worn_out_graph_is_replaced(filled: tuple[SqliteStore, list[Memory]]) 
 
     assert fresh is not None
     assert fresh is not worn
+    assert fresh._graph.get_current_count() - len(fresh) <= 150  # its own snapshot carries on what it did
     assert agreement(store, texts_of(memories)) > 0.99
+
+
+def test_a_worn_out_snapshot_is_built_anew(
+    filled: tuple[SqliteStore, list[Memory]], open_file: Open, built: list[int]
+) -> None:
+    store, memories = filled
+    store.close()
+    plain = open_file()
+    plain.delete([memories.pop().id for _ in range(300)])
+    plain.close()
+
+    later = open_file(**SMALL)
+    graph = graph_of(later)
+    assert graph is not None
+    assert sum(built) == graph._graph.get_current_count() == 300
+    assert agreement(later, texts_of(memories)) > 0.99
 
 
 @pytest.mark.parametrize("own", [3, 30, 150, 400])

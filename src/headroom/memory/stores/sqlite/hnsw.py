@@ -80,7 +80,7 @@ class HnswIndex:
     @property
     def is_worn(self) -> bool:
         """Whether so much was removed that a new one is better."""
-        return self._removed > _REMOVED + len(self) // 4
+        return _are_many(self._removed, len(self))
 
     def nearest(
         self, query: Floats, keys: Keys, vectors: QuantisedVectors, visible: Flags, count: int
@@ -113,9 +113,11 @@ class HnswIndex:
         return labels[0].astype(np.int64), last
 
     def agrees(self, keys: Keys, vectors: QuantisedVectors, present: Flags) -> bool:
-        """Whether it has the same vectors of all that is present up to its last key; it may have more."""
+        """Whether it has the same vectors of all that is present up to its last key, and not many more."""
         known = np.flatnonzero(present & (keys <= self.last))
         if not np.isin(keys[known], self._keys.view).all():
+            return False
+        if _are_many(len(self) - len(known), len(known)):  # loaded, it also counts what it only carries along
             return False
         for start in range(0, len(known), _COMPARED):
             rows = known[start : start + _COMPARED]
@@ -171,6 +173,10 @@ class HnswIndex:
             self._graph.save_index(path)
             self.unsaved = 0
             return self.last, len(self)
+
+
+def _are_many(removed: int, kept: int) -> bool:
+    return removed > _REMOVED + kept // 4
 
 
 def _nearest_of(rows: Rows, query: Floats, vectors: QuantisedVectors, count: int) -> Rows:

@@ -119,12 +119,13 @@ class Indexer:
 
     def _begun(self, model: ReadModel) -> HnswIndex:
         """The graph to bring up to date: the one in use, or that of an earlier run, or a new one."""
-        if isinstance(model.index, HnswIndex) and not model.index.is_worn:
-            return model.index
-        config, dimension = self._config, model.columns.vectors.dimension
-        shape = Shape(dimension, config.hnsw_m, config.hnsw_ef_construction)
+        config, vectors = self._config, model.columns.vectors
+        shape = Shape(vectors.dimension, config.hnsw_m, config.hnsw_ef_construction)
+        if isinstance(model.index, HnswIndex):
+            # What was saved of a worn one is worn too.
+            return HnswIndex(shape, config.hnsw_ef_search) if model.index.is_worn else model.index
         saved = self._snapshots.load(model.user, shape, config.hnsw_ef_search)
-        if saved is not None and saved.agrees(model.keys, model.columns.vectors, _present(model)):
+        if saved is not None and saved.agrees(model.keys, vectors, _present(model)):
             return saved
         return HnswIndex(shape, config.hnsw_ef_search)
 
