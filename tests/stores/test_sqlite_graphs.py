@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -349,6 +350,37 @@ def test_a_graph_that_cannot_be_built_is_logged_and_nothing_is_missing(
     assert graph_of(store) is None
     assert agreement(store, texts) == 1
     assert "it is searched exactly" in caplog.text
+
+
+def test_who_made_room_for_others_is_not_kept_for_an_index(
+    open_file: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_file(partition_cache_bytes=1, **SMALL)
+    users = ["alice", "bob", "carol"]
+    for user in users:
+        add(store, *(memory(f"Number {number}", user) for number in range(200)))
+    add_to_graph = HnswIndex._add
+    begun, go_on = threading.Event(), threading.Event()
+
+    def held(self: HnswIndex, *arguments: Any) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        add_to_graph(self, *arguments)
+
+    monkeypatch.setattr(HnswIndex, "_add", held)
+    recalled(store)
+    assert begun.wait(30)
+    read = WeakSet([store._partitions._cache["alice"]])
+    for _ in range(3):
+        for user in users:
+            recalled(store, scope=user)
+            read.add(store._partitions._cache[user])
+
+    # The one that is being indexed, and the one that was used last.
+    assert sorted(each.user_id for each in read) == ["alice", "carol"]
+    assert len(store._partitions._indexer._waiting) <= len(users)
+    go_on.set()
+    assert graph_of(store, "carol") is not None
 
 
 def test_where_no_thread_can_be_started_nothing_is_missing_and_a_later_change_tries_again(

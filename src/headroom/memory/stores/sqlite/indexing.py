@@ -3,10 +3,10 @@
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
+from weakref import ref
 
 import numpy as np
 
@@ -43,7 +43,8 @@ class Indexer:
         self._config = config
         self._installed = installed
         self._lock = threading.RLock()  # garbage collection may close the store within
-        self._waiting: deque[Partition] = deque()
+        # By user, and weakly: who makes room for others meanwhile takes no more RAM, and need not be indexed.
+        self._waiting: dict[str, ref[Partition]] = {}
         self._worker: threading.Thread | None = None
         self._at_work = threading.Lock()
         self._closed = False
@@ -64,7 +65,7 @@ class Indexer:
                     return
                 self._worker = worker
             partition.is_attended = True
-            self._waiting.append(partition)
+            self._waiting[partition.user_id] = ref(partition)
 
     def _is_due(self, model: ReadModel) -> bool:
         if not isinstance(model.index, HnswIndex):
@@ -93,10 +94,11 @@ class Indexer:
                 if not self._waiting:
                     self._worker = None
                     return
-                partition = self._waiting.popleft()
-            with _logged("could not index a large partition; it is searched exactly"):
-                self._index(partition)
-            partition.is_attended = False
+                partition = self._waiting.pop(next(iter(self._waiting)))()
+            if partition is not None:
+                with _logged("could not index a large partition; it is searched exactly"):
+                    self._index(partition)
+                partition.is_attended = False
 
     def _index(self, partition: Partition) -> None:
         model = partition.model
