@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from headroom.errors import ClosedError
+from headroom.errors import ClosedError, StorageError
 from headroom.memory import Engine, MemoryConfig, MemoryFilter
+from headroom.memory.embedders import Embeddings
+from headroom.memory.stores.sqlite import SqliteStore
 
 CALLS: list[Callable[[Engine], object]] = [
     lambda engine: engine.add("Likes tea", "alice"),
@@ -66,3 +68,25 @@ def test_an_engine_keeps_its_file_wherever_the_process_goes(
 
     assert (tmp_path / "here" / "own.db").exists()
     assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_a_store_that_cannot_be_closed_keeps_no_embedder_open(
+    config: MemoryConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(config)
+    closed: list[Embeddings] = []
+
+    def close(embedder: Embeddings) -> None:
+        closed.append(embedder)
+
+    def fail(_: SqliteStore) -> None:
+        raise StorageError("the disk failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteStore, "close", fail)
+        patch.setattr(Embeddings, "close", close)
+        with pytest.raises(StorageError, match="the disk failed"):
+            engine.close()
+
+    assert closed == [engine._embedder]
+    engine.close()

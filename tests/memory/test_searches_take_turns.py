@@ -14,6 +14,7 @@ from headroom.memory.cores import available_cores
 from headroom.memory.stores.base import Candidates, RecallRequest
 from headroom.memory.stores.sqlite import SqliteStore
 from headroom.memory.stores.sqlite.read_model import ReadModel
+from headroom.memory.stores.sqlite.schema import key_range
 
 PENDING = 2
 
@@ -74,6 +75,24 @@ def test_no_more_than_there_are_cores_and_in_order(engine: Engine, searches: Sea
         assert {searches.begun.get(timeout=30) for _ in range(PENDING)} == {
             f"tea {cores + number}" for number in range(PENDING)
         }
+        assert [len(answer.result(30)) for answer in found] == [1] * len(found)
+
+
+def test_what_a_search_found_is_loaded_however_many_wait(engine: Engine, searches: Searches) -> None:
+    cores, pause = available_cores(), Event()
+    first = key_range(1)[0] + 1
+    with ThreadPoolExecutor(cores + PENDING + 1) as threads:
+        found = [threads.submit(engine.search, "tea", "alice") for _ in range(cores + PENDING)]
+        while len(waiting(engine)) < PENDING:
+            pause.wait(0.001)
+
+        loaded = threads.submit(engine._store.load, [first])
+        while len(waiting(engine)) == PENDING and not loaded.done():
+            pause.wait(0.001)
+        for _ in found:
+            searches.go_on.put(None)
+
+        assert [each.content for each in loaded.result(30).values()] == ["Likes tea"]
         assert [len(answer.result(30)) for answer in found] == [1] * len(found)
 
 

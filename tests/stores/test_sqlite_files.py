@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import closing
@@ -346,6 +347,24 @@ def test_whoever_writes_too_long_is_an_error_for_the_others(
     with store._pool.writing(), pytest.raises(StorageError, match="another thread"):
         add(store, memory("Three"))
     assert [each.content for each in store.history(old.id)] == ["One", "Two"]
+
+
+def test_vacuum_keeps_no_writer_waiting_for_whoever_reads(db_path: Path, open_file: Open) -> None:
+    store, log = open_file(), Path(f"{db_path}-wal")
+    add(store, memory("One"))
+    reader = sqlite3.connect(db_path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM memories").fetchone()
+    add(store, memory("Two"))
+    began = time.monotonic()
+
+    store.vacuum(NOW)
+
+    assert time.monotonic() - began < connections.BUSY_SECONDS / 6
+    assert log.stat().st_size > 0
+    reader.close()
+    store.vacuum(NOW)
+    assert log.stat().st_size == 0
 
 
 def set_on_its_connection(store: SqliteStore, pragma: str) -> None:

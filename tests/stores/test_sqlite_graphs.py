@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from headroom.errors import StorageError
 from headroom.memory import Memory, Scope
 from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.stores.sqlite import SqliteStore, hnsw, indexing, snapshots
-from headroom.memory.stores.sqlite.hnsw import HnswIndex
+from headroom.memory.stores.sqlite.hnsw import HnswIndex, Shape
 from headroom.memory.stores.sqlite.vector_index import ExactIndex
 
 pytest.importorskip("hnswlib")
@@ -147,6 +148,30 @@ def test_what_is_new_is_found_at_once_and_joins_later(filled: tuple[SqliteStore,
     assert agreement(store, texts_of(memories)) > 0.99
 
 
+def test_what_joins_the_graph_while_somebody_searches_is_not_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = [f"Number {number}" for number in range(400)]
+    keys, vectors = np.arange(400), QuantisedVectors.of(vectors_of(texts))
+    all_of_them = np.ones(400, np.bool_)
+    graph = HnswIndex(Shape(8, 8, 50), ef_search=50)
+    for _ in graph.catch_up(keys[:300], vectors[:300], all_of_them[:300]):
+        pass
+    ask = HnswIndex._named
+
+    def meanwhile(self: HnswIndex, *arguments: Any) -> Any:
+        answer = ask(self, *arguments)
+        for _ in self.catch_up(keys, vectors, all_of_them):
+            pass
+        return answer
+
+    monkeypatch.setattr(HnswIndex, "_named", meanwhile)
+    found = graph.nearest(vector_of("Number 350"), keys, vectors, all_of_them, 10)
+
+    assert found is not None
+    assert 350 in found
+
+
 def test_what_is_removed_is_gone_at_once_and_leaves_later(filled: tuple[SqliteStore, list[Memory]]) -> None:
     store, memories = filled
     graph = graph_of(store)
@@ -170,7 +195,24 @@ def test_a_worn_out_graph_is_replaced(filled: tuple[SqliteStore, list[Memory]]) 
 
     assert fresh is not None
     assert fresh is not worn
+    assert fresh._graph.get_current_count() - len(fresh) <= 150  # its own snapshot carries on what it did
     assert agreement(store, texts_of(memories)) > 0.99
+
+
+def test_a_worn_out_snapshot_is_built_anew(
+    filled: tuple[SqliteStore, list[Memory]], open_file: Open, built: list[int]
+) -> None:
+    store, memories = filled
+    store.close()
+    plain = open_file()
+    plain.delete([memories.pop().id for _ in range(300)])
+    plain.close()
+
+    later = open_file(**SMALL)
+    graph = graph_of(later)
+    assert graph is not None
+    assert sum(built) == graph._graph.get_current_count() == 300
+    assert agreement(later, texts_of(memories)) > 0.99
 
 
 @pytest.mark.parametrize("own", [3, 30, 150, 400])
@@ -308,6 +350,88 @@ def test_a_graph_that_cannot_be_built_is_logged_and_nothing_is_missing(
     assert graph_of(store) is None
     assert agreement(store, texts) == 1
     assert "it is searched exactly" in caplog.text
+
+
+def test_who_made_room_for_others_is_not_kept_for_an_index(
+    open_file: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_file(partition_cache_bytes=1, **SMALL)
+    users = ["alice", "bob", "carol"]
+    for user in users:
+        add(store, *(memory(f"Number {number}", user) for number in range(200)))
+    add_to_graph = HnswIndex._add
+    begun, go_on = threading.Event(), threading.Event()
+
+    def held(self: HnswIndex, *arguments: Any) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        add_to_graph(self, *arguments)
+
+    monkeypatch.setattr(HnswIndex, "_add", held)
+    recalled(store)
+    assert begun.wait(30)
+    read = WeakSet([store._partitions._cache["alice"]])
+    for _ in range(3):
+        for user in users:
+            recalled(store, scope=user)
+            read.add(store._partitions._cache[user])
+
+    # The one that is being indexed, and the one that was used last.
+    assert sorted(each.user_id for each in read) == ["alice", "carol"]
+    assert len(store._partitions._indexer._waiting) <= len(users)
+    go_on.set()
+    assert graph_of(store, "carol") is not None
+
+
+def test_where_no_thread_can_be_started_nothing_is_missing_and_a_later_change_tries_again(
+    open_file: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = open_file(**SMALL)
+    texts = texts_of(fill(store))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for number in range(2):
+            texts += texts_of(add(store, memory(f"One more {number}")))
+            assert agreement(store, texts) == 1
+    assert graph_of(store) is None
+
+    add(store, memory("And one"))
+    assert graph_of(store) is not None
+
+
+def test_what_no_thread_could_be_started_for_is_closed(
+    open_file: Open, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = open_file(**SMALL)
+    fill(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        recalled(store)
+        store.close()
+
+    assert [path.name for path in db_path.parent.iterdir()] == ["memory.db"]
+
+
+def test_an_index_that_cannot_be_closed_leaves_no_file_open(
+    filled: tuple[SqliteStore, list[Memory]], db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled[0]
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing.Indexer, "close", fail)
+        with pytest.raises(MemoryError):
+            store.close()
+
+    assert sorted(path.name for path in db_path.parent.iterdir()) == ["memory.db", "memory.db-hnsw"]
 
 
 def test_a_store_closed_while_a_graph_is_built_does_not_wait_for_it(

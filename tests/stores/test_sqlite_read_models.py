@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from store_material import NOW, SECOND, add, memory, open_sqlite, recalled, request, successor, supersede
 
 from headroom.memory import Scope
-from headroom.memory.stores.sqlite import SqliteStore, partition
+from headroom.memory.stores.sqlite import SqliteStore, housekeeping, partition
 from headroom.memory.stores.sqlite.growing import GrowingArray
 from headroom.memory.stores.sqlite.partition import Partition
 from headroom.memory.stores.sqlite.read_model import ReadModel
@@ -146,6 +147,86 @@ def test_a_failure_while_reading_leaves_nothing_half_read(
             recalled(store)
 
     assert recalled(store, scope=Scope("alice", "s")) == ["Two", "Three"]
+
+
+def test_a_model_that_is_read_anew_can_be_weighed_meanwhile(
+    open_file: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_file()
+    add(store, memory("One"))
+    recalled(store)
+    part = store._partitions._cache["alice"]
+    weighing: list[Any] = []
+
+    class Watched(GrowingArray):
+        def __init__(self, values: NDArray[Any]) -> None:
+            weighing.append(iter(part._columns.values()))
+            super().__init__(values)
+
+    monkeypatch.setattr(partition, "GrowingArray", Watched)
+    part._begin(0, None)
+
+    assert len(weighing) > 1
+    assert all(list(each) for each in weighing)
+
+
+@pytest.fixture
+def anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whose read models were started anew, once they had been read."""
+    users: list[str] = []
+    begin = Partition._begin
+
+    def noting(self: Partition, *arguments: Any) -> None:
+        if hasattr(self, "model"):
+            users.append(self.user_id)
+        begin(self, *arguments)
+
+    monkeypatch.setattr(Partition, "_begin", noting)
+    return users
+
+
+def vacuum_after_changes(store: SqliteStore) -> None:
+    """Remove something of Bob's, and have vacuum remove something too."""
+    gone, _ = add(store, memory("Gone", "bob"), memory("Expired", "bob", expires_at=NOW + SECOND))
+    store.delete([gone.id])
+    store.vacuum(NOW + SECOND)
+
+
+def test_vacuum_makes_nobody_read_again(open_file: Open, anew: list[str]) -> None:
+    here, there = open_file(), open_file()
+    add(here, memory("One"), memory("Bob's", "bob"))
+    for store in (here, there):
+        assert (recalled(store), recalled(store, scope="bob")) == (["One"], ["Bob's"])
+    anew.clear()
+
+    vacuum_after_changes(here)
+    for store in (here, there):
+        assert (recalled(store), recalled(store, scope="bob")) == (["One"], ["Bob's"])
+
+    assert anew == []
+
+
+def test_of_very_many_changes_only_the_last_are_kept_for_others_to_read(
+    open_file: Open, monkeypatch: pytest.MonkeyPatch, anew: list[str]
+) -> None:
+    monkeypatch.setattr(housekeeping, "_CHANGES", 3)
+    here, there = open_file(), open_file()
+    stored = add(here, *(memory(f"Number {number}") for number in range(10)))
+    recalled(there)
+    here.delete([each.id for each in stored[:4]])
+    recalled(here)
+    here.delete([stored[4].id, stored[5].id])
+    anew.clear()
+
+    here.vacuum(NOW)
+    rest = [f"Number {number}" for number in range(6, 10)]
+    assert recalled(here) == rest
+    assert anew == []  # it had read all that was forgotten
+    assert recalled(there) == rest
+    assert anew == ["alice"]
+
+    with here._pool.connection() as connection:
+        assert connection.execute("SELECT count(*) FROM changes").fetchone() == (2,)
 
 
 def test_removed_rows_are_dropped_when_they_are_many(

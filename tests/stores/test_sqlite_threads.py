@@ -1,14 +1,16 @@
 """Many threads on one store."""
 
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from sqlite3 import Connection
 
 import pytest
-from store_material import NOW, SECOND, add, memory, recall, recalled, successor, supersede
+from store_material import NOW, SECOND, add, memory, recall, recalled, request, successor, supersede
 
-from headroom.errors import MemorySupersededError
+from headroom.errors import ClosedError, MemorySupersededError
 from headroom.memory import Memory, MemoryFilter
 from headroom.memory.stores.sqlite import SqliteStore
 from headroom.memory.stores.sqlite.partition import Partition
@@ -118,3 +120,34 @@ def test_recalls_go_on_while_others_write_and_see_whole_changes(open_file: Open)
     at_once(work)
 
     assert recalled(store) == ["Version 149"]
+
+
+@pytest.fixture
+def _in_small_turns() -> Iterator[None]:
+    """Threads take turns so often that what must not be interrupted is."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_in_small_turns")
+def test_a_store_closes_while_others_search_for_users_who_are_new(open_file: Open) -> None:
+    store = open_file()
+    for number in range(3_000):
+        store._partitions._partition(f"user {number}")
+    tried = threading.Event()
+
+    def work(number: int) -> None:
+        if not number:
+            try:
+                store.close()
+            finally:
+                tried.set()
+        else:
+            with suppress(ClosedError):
+                for step in range(1_000_000):
+                    store.candidates(request(scope=f"{number} {step}"))
+                    assert not tried.is_set() or store._pool._closed
+
+    at_once(work)

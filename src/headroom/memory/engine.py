@@ -75,8 +75,10 @@ class Engine:
     def close(self) -> None:
         """Release the database and the embedder; closing twice is fine."""
         self._closed = True
-        self._store.close()
-        self._embedder.close()
+        try:
+            self._store.close()
+        finally:
+            self._embedder.close()
 
     # Storing
 

@@ -83,7 +83,8 @@ class MemoryStore(Protocol):
         ClosedError: from every method, after `close`.
         EmbedderMismatchError: from `add`, `supersede`, `restore` and `candidates`, when another embedder made
             the stored vectors, or made them in another dimension.
-        OverloadedError: from `candidates` and `load`, when too many wait for their turn already.
+        OverloadedError: from `candidates`, when too many wait for their turn already; from it and `load`,
+            when the caller's patience is over before its turn comes.
     """
 
     def add(self, memories: Sequence[Memory], vectors: Vectors) -> list[Memory]:

@@ -74,12 +74,13 @@ class HnswIndex:
     @property
     def last(self) -> int:
         """The largest key in it, -1 if it is empty: all smaller ones are in it too."""
-        return int(self._keys.view[-1]) if len(self) else -1
+        keys = self._keys.view
+        return int(keys[-1]) if len(keys) else -1
 
     @property
     def is_worn(self) -> bool:
         """Whether so much was removed that a new one is better."""
-        return self._removed > _REMOVED + len(self) // 4
+        return _are_many(self._removed, len(self))
 
     def nearest(
         self, query: Floats, keys: Keys, vectors: QuantisedVectors, visible: Flags, count: int
@@ -89,31 +90,34 @@ class HnswIndex:
         # Invisible rows take places among those that the graph names: so many more are asked for.
         named = self._named(query, count * -(-len(keys) // max(seen, 1))) if seen > _FEW else None
         if named is not None:
-            newest = int(np.searchsorted(keys, self.last, side="right"))
-            rows = np.minimum(np.searchsorted(keys, named), len(keys) - 1)
-            rows = rows[(keys[rows] == named) & visible[rows] & (rows < newest)]
+            near, last = named
+            newest = int(np.searchsorted(keys, last, side="right"))
+            rows = np.minimum(np.searchsorted(keys, near), len(keys) - 1)
+            rows = rows[(keys[rows] == near) & visible[rows] & (rows < newest)]
             if len(rows) >= min(count, int(np.count_nonzero(visible[:newest]))):
                 rows = np.concatenate((rows, newest + np.flatnonzero(visible[newest:])))
                 return _nearest_of(rows, query, vectors, count)
         # Picking out rows costs about three times as much as comparing the query with them.
         return _nearest_of(np.flatnonzero(visible), query, vectors, count) if 3 * seen < len(keys) else None
 
-    def _named(self, query: Floats, count: int) -> Keys | None:
-        """The keys that the graph finds nearest; None where that takes long, or it reaches fewer."""
+    def _named(self, query: Floats, count: int) -> tuple[Keys, int] | None:
+        """The keys that the graph finds nearest, and its last; None if that is slow, or it reaches fewer."""
         if count > _MANY:
             return None
         try:
             with self._lock:
                 labels, _ = self._graph.knn_query(query, k=min(count, len(self)), num_threads=1)
+                last = self.last  # now: what joins the graph after this is not among the named
         except RuntimeError:
             return None
-        keys: Keys = labels[0].astype(np.int64)
-        return keys
+        return labels[0].astype(np.int64), last
 
     def agrees(self, keys: Keys, vectors: QuantisedVectors, present: Flags) -> bool:
-        """Whether it has the same vectors of all that is present up to its last key; it may have more."""
+        """Whether it has the same vectors of all that is present up to its last key, and not many more."""
         known = np.flatnonzero(present & (keys <= self.last))
         if not np.isin(keys[known], self._keys.view).all():
+            return False
+        if _are_many(len(self) - len(known), len(known)):  # loaded, it also counts what it only carries along
             return False
         for start in range(0, len(known), _COMPARED):
             rows = known[start : start + _COMPARED]
@@ -169,6 +173,10 @@ class HnswIndex:
             self._graph.save_index(path)
             self.unsaved = 0
             return self.last, len(self)
+
+
+def _are_many(removed: int, kept: int) -> bool:
+    return removed > _REMOVED + kept // 4
 
 
 def _nearest_of(rows: Rows, query: Floats, vectors: QuantisedVectors, count: int) -> Rows:

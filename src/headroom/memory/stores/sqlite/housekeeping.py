@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from headroom.memory import patience
 from headroom.memory.stores.sqlite import writing
 from headroom.memory.stores.sqlite.connections import ConnectionPool
 from headroom.memory.stores.sqlite.rows import microseconds
@@ -10,6 +11,8 @@ from headroom.memory.stores.sqlite.schema import NUMBER_BITS
 
 _CHAINS: Final = 200
 """How many expired memories one transaction removes."""
+_CHANGES: Final = 10_000
+"""How many changes the log keeps, 200 kB of numbers, for read models that have not read them yet."""
 _PAGES: Final = 500
 """How many pages of the text index are merged, or of the file given back, in one transaction."""
 
@@ -41,11 +44,14 @@ def forget_empty_users(pool: ConnectionPool) -> None:
 
 
 def forget_changes(pool: ConnectionPool) -> None:
-    """Empty the log of changes: read models that did not read it yet are read anew."""
+    """Shorten the log of changes: read models that have not read yet what goes are read anew."""
     with pool.writing() as connection:
-        if connection.execute("SELECT 1 FROM changes LIMIT 1").fetchone():
-            connection.execute("DELETE FROM changes")
-            connection.execute("UPDATE state SET revision = revision + 1, horizon = revision + 1")
+        last = connection.execute(
+            "SELECT revision FROM changes ORDER BY revision DESC LIMIT 1 OFFSET ?", (_CHANGES,)
+        ).fetchone()
+        if last is not None:
+            connection.execute("DELETE FROM changes WHERE revision <= ?", last)
+            connection.execute("UPDATE state SET horizon = max(horizon, ?)", last)
 
 
 def compact(pool: ConnectionPool) -> None:
@@ -64,6 +70,7 @@ def compact(pool: ConnectionPool) -> None:
         for _ in range(0, free, _PAGES):
             # As a script, because `execute` stops at its first row, which is its first page.
             connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
-    with pool.connection() as connection:
-        # Where a reader keeps the log in use, the next vacuum, or the last close, truncates it.
+    # Nobody can write while this waits for readers, so it waits but a moment: where one of them keeps the log
+    # in use, the next vacuum, or the last close, truncates it.
+    with patience.lasting(0), pool.connection() as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -3,10 +3,10 @@
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
+from weakref import ref
 
 import numpy as np
 
@@ -43,7 +43,8 @@ class Indexer:
         self._config = config
         self._installed = installed
         self._lock = threading.RLock()  # garbage collection may close the store within
-        self._waiting: deque[Partition] = deque()
+        # By user, and weakly: who makes room for others meanwhile takes no more RAM, and need not be indexed.
+        self._waiting: dict[str, ref[Partition]] = {}
         self._worker: threading.Thread | None = None
         self._at_work = threading.Lock()
         self._closed = False
@@ -56,11 +57,15 @@ class Indexer:
         with self._lock:
             if self._closed or partition.is_attended:
                 return
-            partition.is_attended = True
-            self._waiting.append(partition)
             if self._worker is None:
-                self._worker = threading.Thread(target=self._work, name="headroom-index")
-                self._worker.start()
+                worker = threading.Thread(target=self._work, name="headroom-index")
+                try:
+                    worker.start()  # it waits for the lock
+                except RuntimeError:  # there are too many threads already: the next change tries again
+                    return
+                self._worker = worker
+            partition.is_attended = True
+            self._waiting[partition.user_id] = ref(partition)
 
     def _is_due(self, model: ReadModel) -> bool:
         if not isinstance(model.index, HnswIndex):
@@ -89,10 +94,11 @@ class Indexer:
                 if not self._waiting:
                     self._worker = None
                     return
-                partition = self._waiting.popleft()
-            with _logged("could not index a large partition; it is searched exactly"):
-                self._index(partition)
-            partition.is_attended = False
+                partition = self._waiting.pop(next(iter(self._waiting)))()
+            if partition is not None:
+                with _logged("could not index a large partition; it is searched exactly"):
+                    self._index(partition)
+                partition.is_attended = False
 
     def _index(self, partition: Partition) -> None:
         model = partition.model
@@ -115,12 +121,13 @@ class Indexer:
 
     def _begun(self, model: ReadModel) -> HnswIndex:
         """The graph to bring up to date: the one in use, or that of an earlier run, or a new one."""
-        if isinstance(model.index, HnswIndex) and not model.index.is_worn:
-            return model.index
-        config, dimension = self._config, model.columns.vectors.dimension
-        shape = Shape(dimension, config.hnsw_m, config.hnsw_ef_construction)
+        config, vectors = self._config, model.columns.vectors
+        shape = Shape(vectors.dimension, config.hnsw_m, config.hnsw_ef_construction)
+        if isinstance(model.index, HnswIndex):
+            # What was saved of a worn one is worn too.
+            return HnswIndex(shape, config.hnsw_ef_search) if model.index.is_worn else model.index
         saved = self._snapshots.load(model.user, shape, config.hnsw_ef_search)
-        if saved is not None and saved.agrees(model.keys, model.columns.vectors, _present(model)):
+        if saved is not None and saved.agrees(model.keys, vectors, _present(model)):
             return saved
         return HnswIndex(shape, config.hnsw_ef_search)
 

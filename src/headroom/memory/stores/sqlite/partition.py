@@ -133,9 +133,10 @@ class Partition:
             self._index = ExactIndex()
         self._user = user
         self._embedder = embedder
-        self._columns = {name: GrowingArray(np.empty(0, dtype)) for name, dtype in _DTYPES.items()}
+        columns = {name: GrowingArray(np.empty(0, dtype)) for name, dtype in _DTYPES.items()}
         dimension = 0 if embedder is None else embedder.dimension
-        self._columns["codes"] = GrowingArray(np.empty((0, dimension), np.int8))
+        columns["codes"] = GrowingArray(np.empty((0, dimension), np.int8))
+        self._columns = columns  # complete, because somebody else may be asking for `nbytes`
         self._terms = TermIndex(np.empty(0, np.int64), np.empty(0, np.uint32))
         self._neighbourhood = Neighbourhood()
         self._names: dict[str, int] = {}

@@ -36,7 +36,7 @@ class Partitions:
 
     def _make(self) -> None:
         capacity = self._config.partition_cache_bytes
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # garbage collection may close the store within
         self._cache: LRUCache[str, Partition] = LRUCache(
             capacity, getsizeof=lambda partition: min(partition.nbytes, capacity)
         )
@@ -79,7 +79,9 @@ class Partitions:
 
     def close(self) -> None:
         """Stop building indexes, and save them."""
-        self._indexer.close(list(self._cache.values()))
+        with self._lock:
+            partitions = list(self._cache.values())
+        self._indexer.close(partitions)
 
     def before_fork(self) -> None:
         """See `ForkAware`: no graph is half changed, and no module half imported."""

@@ -49,8 +49,10 @@ class SqliteStore:
         """Let go of the file; closing twice is fine."""
         if not self._closed:
             self._closed = True
-            self._partitions.close()
-            self._pool.close()
+            try:
+                self._partitions.close()
+            finally:
+                self._pool.close()
 
     def __del__(self) -> None:
         if not self._closed:
@@ -175,7 +177,7 @@ class SqliteStore:
     def load(self, keys: Sequence[int]) -> dict[int, Memory]:
         """See `MemoryStore.load`."""
         wanted = (json.dumps([int(key) for key in keys]),)
-        with self._gate.get().passed(), self._pool.connection() as connection:
+        with self._gate.get().passed(returning=True), self._pool.connection() as connection:
             found = connection.execute(rows.SELECT_BY_KEYS, wanted).fetchall()
             return {key: rows.to_memory(row) for key, *row in found}
 
