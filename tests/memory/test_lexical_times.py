@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headroom.memory.timewords import NamedTime, named_times
+from headroom.memory.timewords import NamedTime, _calendar_times, _relative_times, named_times
 
 NOW = datetime(2023, 11, 22, 15, 30, tzinfo=UTC)  # a Wednesday
 
@@ -43,6 +43,7 @@ def test_a_date_is_a_day(text: str) -> None:
         ("in January 2024", "2024-01-01", "2024-02-01"),
         ("in december 2022", "2022-12-01", "2023-01-01"),
         ("the year 2021", "2021-01-01", "2022-01-01"),
+        ("in \u017fept. 2021", "2021-09-01", "2021-10-01"),
         ("yesterday", "2023-11-21", "2023-11-22"),
         ("Last night", "2023-11-21", "2023-11-22"),
         ("last week", "2023-11-13", "2023-11-20"),
@@ -101,31 +102,31 @@ def test_the_day_is_that_of_utc() -> None:
     assert named("yesterday", tokyo) == [(day("2023-11-21"), day("2023-11-22"))]
 
 
+WORDS = [
+    "last", "past", "ago", "days", "week", "years", "weekend", "yesterday", "May", "march", "mar", "JUNE",
+    "2", "31", "3rd", "999", "2023", "-", ",", "of", "\u00a0", "\u5e74",
+    # What ignores case takes these for s, k and i; and these are digits too.
+    "\u017fep", "\u017fept.", "wee\u212a", "apr\u0131l", "\u0130", "\u00df", "20\u0662\u0663", "\uff12\uff10",
+]  # fmt: skip
+TEXTS = (
+    st.text() | st.lists(st.sampled_from(WORDS)).map(" ".join) | st.lists(st.sampled_from(WORDS)).map("".join)
+)
+
+
 @given(
-    st.text()
-    | st.lists(
-        st.sampled_from(
-            [
-                "last",
-                "past",
-                "ago",
-                "days",
-                "week",
-                "month",
-                "years",
-                "May",
-                "march",
-                "2",
-                "31",
-                "999",
-                "2023",
-                "-",
-            ]
-        )
-    ).map(" ".join),
+    TEXTS,
     st.datetimes(datetime(1999, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - the zone is beside it
 )
 def test_any_text_at_any_time_names_proper_stretches(text: str, now: datetime) -> None:
     for time in named_times(text, now):
         assert isinstance(time, NamedTime)
         assert time.start < time.end
+
+
+@given(TEXTS)
+def test_no_time_is_missed_by_the_look_whether_there_are_any(text: str) -> None:
+    today = NOW.replace(hour=0, minute=0)
+
+    every = {*_calendar_times(text, today), *_relative_times(text.casefold(), today)}
+
+    assert set(named_times(text, NOW)) == every

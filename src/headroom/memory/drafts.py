@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any, Final, Required, TypedDict
 
 from headroom.errors import InvalidInputError
@@ -19,6 +20,10 @@ TURN_LIFETIME: Final = timedelta(hours=1)
 A turn's memories are cleared when it ends; this is for the turns whose process did not live to see that."""
 
 _INSTANT: Final = timedelta(microseconds=1)
+_COMPOSED: Final = 4
+"""Up to how many characters become one in Unicode's composed form."""
+_MOST_MARKS: Final = 30
+"""How many combining marks may follow one another: more than in any language (UAX #15, stream-safe text)."""
 
 
 class NewMemory(TypedDict, total=False):
@@ -159,19 +164,22 @@ def clean_text(value: object, name: str, max_length: int) -> str:
     """`value` stripped and in Unicode's composed form (NFC), if it is text that can be stored.
 
     Raises:
-        InvalidInputError: it is no string, too long, without anything visible, or has characters (NUL, half a
-            surrogate pair) that a database cannot keep.
+        InvalidInputError: it is no string, too long, without anything visible, has characters (NUL, half a
+            surrogate pair) that a database cannot keep, or heaps of combining marks.
     """
     if not isinstance(value, str):
         raise InvalidInputError(f"{name} must be a string, not {type(value).__name__}")
-    text = unicodedata.normalize("NFC", value).strip()
-    if not any(character.isprintable() and not character.isspace() for character in text):
-        raise InvalidInputError(f"{name} is blank; there is nothing to remember")
+    text = value.strip()
+    if len(text) <= _COMPOSED * max_length:  # otherwise it is too long in any form, and is spared the rest
+        _check_marks(text, name)
+        text = unicodedata.normalize("NFC", text)
     if len(text) > max_length:
         raise InvalidInputError(
             f"{name} has {len(text)} characters, but at most {max_length} are allowed; "
             "store the facts in it one by one"
         )
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        raise InvalidInputError(f"{name} is blank; there is nothing to remember")
     if "\0" in text:
         raise InvalidInputError(f"{name} contains a NUL character; remove it")
     _check_encodable(text, name)
@@ -249,6 +257,20 @@ def check_keys(row: Mapping[str, Any], known: Collection[str], required: Collect
         raise InvalidInputError(f"unknown keys {unknown}; the known ones are: {', '.join(known)}")
     if missing := [name for name in required if row.get(name) is None]:
         raise InvalidInputError(f"{' and '.join(missing)} missing")
+
+
+def _check_marks(text: str, name: str) -> None:
+    """Refuse heaps of combining marks: normalising takes time that grows with the square of their number.
+
+    All that a memory's text goes through later is spared them, too.
+    """
+    # Some are marks only when taken apart.
+    marks = {each for each in set(text) if unicodedata.combining(unicodedata.normalize("NFKD", each)[0])}
+    runs = groupby(text, marks.__contains__) if marks else ()
+    if any(is_mark and len(list(run)) > _MOST_MARKS for is_mark, run in runs):
+        raise InvalidInputError(
+            f"{name} has more than {_MOST_MARKS} combining marks on one character; remove them"
+        )
 
 
 def _check_encodable(text: str, name: str) -> None:

@@ -34,14 +34,13 @@ STOP_WORDS: Final = frozenset(
 _UNSPACED: Final = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _WORD: Final = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:'[^\W_]+|\+\+|\#)?")
 _ACCENT: Final = re.compile(r"[\u0300-\u036f]")
-_TRAILING_NOTE: Final = re.compile(r"\s*\([^()]*\)\s*$")
 _FILLERS: Final = frozenset(("a", "an", "the", "user"))
 _LONGEST_WORD: Final = 40
+_ADVICE: Final = r"should (?:i|we)\b|recommend|suggest|advise|propose"
+_CHOICE: Final = r"should\b|would suit|to (?:use|choose|pick|take|buy)\b|for (?:me|my|us|our)\b"
+# In vain, it takes in the rest of the sentence: else each "what" in it would be followed to its end.
 _ASKS_FOR_CHOICE: Final = re.compile(
-    r"\b(?:should (?:i|we)\b|recommend|suggest|advise|propose"
-    r"|(?:what|which|best)\b[^.?!\n]*\b(?:should\b|would suit|to (?:use|choose|pick|take|buy)\b"
-    r"|for (?:me|my|us|our)\b))",
-    re.IGNORECASE,
+    rf"\b(?:({_ADVICE})|(?:what|which|best)\b(?:[^.?!\n]*\b({_ADVICE}|{_CHOICE})|[^.?!\n]*))", re.IGNORECASE
 )
 _ROW: Final = np.uint64(0xFFFF_FFFF)
 
@@ -84,7 +83,7 @@ def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
     return Lexemes(
         terms=_unique([*own, *(term for entity in entities for term in _terms(_words(entity)))]),
         subject=own[0] if own else 0,
-        asks=unicodedata.normalize("NFKC", _TRAILING_NOTE.sub("", text)).rstrip().endswith("?"),
+        asks=_asks(text),
         dated=tells_time(text),
         wording=_wording(words, text),
     )
@@ -95,8 +94,16 @@ def analyse_query(text: str) -> QueryLexemes:
     return QueryLexemes(
         terms=_unique(_terms(_words(text))),
         asks_for_time=asks_for_time(text),
-        asks_for_choice=_ASKS_FOR_CHOICE.search(text) is not None,
+        asks_for_choice=any(match.lastindex for match in _ASKS_FOR_CHOICE.finditer(text)),
     )
+
+
+def _asks(text: str) -> bool:
+    said = text.rstrip()
+    note = said.rfind("(")
+    if note >= 0 and said.endswith(")") and ")" not in said[note:-1]:
+        said = said[:note].rstrip()
+    return unicodedata.normalize("NFKC", said[-1:]).endswith("?")  # full-width ones are compatible
 
 
 def _unique(terms: Iterable[int]) -> Terms:

@@ -81,10 +81,10 @@ def asks_for_time(text: str) -> bool:
 def named_times(text: str, now: datetime) -> tuple[NamedTime, ...]:
     """The times that a text names, those relative to `now` (timezone-aware) included; all read as UTC."""
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    lower = text.lower()
+    folded = text.casefold()
     return (
-        *(_calendar_times(text, today) if any(part in lower for part in _CALENDAR_PARTS) else ()),
-        *(_relative_times(lower, today) if any(part in lower for part in _RELATIVE_PARTS) else ()),
+        *(_calendar_times(text, today) if any(part in folded for part in _CALENDAR_PARTS) else ()),
+        *(_relative_times(folded, today) if any(part in folded for part in _RELATIVE_PARTS) else ()),
     )
 
 
@@ -104,7 +104,9 @@ def _calendar_times(text: str, today: datetime) -> Iterator[NamedTime]:
 
 
 def _month(name: str) -> int:
-    return next(number for number, month in enumerate(_MONTHS, 1) if month.startswith(name.lower()[:3]))
+    # Not lower(): to a pattern that ignores case, the long s is an s too.
+    start = name.casefold()[:3]
+    return next(number for number, month in enumerate(_MONTHS, 1) if month.startswith(start))
 
 
 def _stretch(year: int, month: int, day: int) -> tuple[float, float] | None:

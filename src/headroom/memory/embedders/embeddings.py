@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextvars import Context, copy_context
 from typing import Any, Final
 
 import numpy as np
@@ -70,10 +70,15 @@ class Embeddings:
         first = self._embed_in_turn(batches[0])
         if len(batches) == 1:
             return first
+
+        def embed(context: Context, batch: list[str]) -> Vectors:
+            return context.run(self._embed_in_turn, batch, returning=True)
+
+        # The caller's patience is in its context, which cannot be in two threads at once.
+        contexts = [copy_context() for _ in batches[1:]]
         # One place stays free, for who asks for little meanwhile.
         with ThreadPoolExecutor(max(1, self.concurrency - 1), "headroom-embed") as threads:
-            rest = threads.map(partial(self._embed_in_turn, returning=True), batches[1:])
-            return np.concatenate([first, *rest])
+            return np.concatenate([first, *threads.map(embed, contexts, batches[1:])])
 
     def embed_query(self, query: str) -> Vector:
         """The vector of one query, shape (dimension,), read-only; from the cache if it was asked for lately.
