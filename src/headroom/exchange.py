@@ -10,8 +10,8 @@ from typing import Final, TypeAlias
 
 from headroom.errors import ConfigurationError
 from headroom.memory.filters import as_category, as_level, check_importance
+from headroom.memory.lexical import normalised
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
-from headroom.memory.stores.base import normalised
 from headroom.prompting.extraction import ExtractedMemory, read_block
 from headroom.prompting.injection import Injection, one_line
 from headroom.scope import PARTS, Scope

@@ -8,8 +8,7 @@ import pytest
 
 from headroom.errors import InvalidInputError
 from headroom.memory.drafts import clean_text
-from headroom.memory.lexical import analyse, analyse_query
-from headroom.memory.stores.base import normalised
+from headroom.memory.lexical import analyse, analyse_query, normalised
 from headroom.memory.timewords import named_times
 
 LENGTH = 20_000

@@ -130,6 +130,16 @@ def test_half_a_surrogate_pair_is_no_trouble(text: str) -> None:
         ("Likes tea", "likes TEA.", True),
         ("Likes tea", "Likes green tea", False),
         ("🙂", "🙃", False),
+        ("Budget is $500", "Budget is €500", False),
+        ("Allergic to nuts: ✅", "Allergic to nuts: ❌", False),
+        ("Offset is -5", "Offset is 5", False),
+        ("x = 3", "x != 3", False),
+        ("Uses A/B", "Uses A&B", False),
+        ("Vitamin A daily", "Vitamin daily", False),
+        ("Is an admin user", "Is an admin", False),
+        ("Thích bò", "Thích bơ", False),
+        ("बेटा दिल्ली में है", "बेटी दिल्ली में है", False),
+        ("The user’s cat is grey", "user's cat is grey", True),  # noqa: RUF001 - typographic
     ],
 )
 def test_wording_tells_copies_from_statements_that_look_alike(one: str, other: str, *, same: bool) -> None:

@@ -178,7 +178,7 @@ def test_an_older_database_becomes_a_current_one(db_path: Path, monkeypatch: pyt
         store = open_sqlite(db_path)
         assert recalled(store) == ["From before"]
         with store._pool.connection() as connection:
-            assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+            assert connection.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
             assert connection.execute("SELECT mood FROM memories").fetchall() == [(None,)]
         store.close()
 
@@ -198,6 +198,22 @@ def test_what_version_1_stored_is_told_from_its_copies(db_path: Path) -> None:
     assert len(found) == 3
     assert len(set(found)) == 2
     assert 0 not in found
+
+
+def test_what_version_2_took_for_copies_is_told_apart(db_path: Path) -> None:
+    store = open_sqlite(db_path)
+    add(store, memory("Budget is $500"), memory("Budget is €500"))
+    store.close()
+    with closing(sqlite3.connect(db_path)) as connection:
+        connection.execute("UPDATE memories SET wording = 7")
+        connection.execute("PRAGMA user_version = 2")
+        connection.commit()
+
+    store = open_sqlite(db_path)
+    found = store.candidates(request("budget")).evidence.wordings.tolist()
+    store.close()
+
+    assert len(set(found)) == 2
 
 
 def test_what_version_1_stored_is_noted_as_changed_only_when_it_is(db_path: Path) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from headroom.errors import InvalidInputError, MemoryNotFoundError, MemorySupersededError
 from headroom.exchange import ALREADY_KNOWN, Add, Exchange, Forget, Operation, Supersede
 from headroom.memory.engine import Engine
-from headroom.memory.stores.base import normalised
+from headroom.memory.lexical import normalised
 
 
 def carry_out(operation: Operation, exchange: Exchange, engine: Engine) -> None:

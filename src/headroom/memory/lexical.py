@@ -34,7 +34,8 @@ STOP_WORDS: Final = frozenset(
 _UNSPACED: Final = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _WORD: Final = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:'[^\W_]+|\+\+|\#)?")
 _ACCENT: Final = re.compile(r"[\u0300-\u036f]")
-_FILLERS: Final = frozenset(("a", "an", "the", "user"))
+_FINAL_PUNCTUATION: Final = " .!?…,;:。！？"  # noqa: RUF001 - Chinese and Japanese text ends in the full-width ones
+_PAUSE: Final = re.compile(r"[.,;:!?…](?= )")
 _LONGEST_WORD: Final = 40
 _ADVICE: Final = r"should (?:i|we)\b|recommend|suggest|advise|propose"
 _CHOICE: Final = r"should\b|would suit|to (?:use|choose|pick|take|buy)\b|for (?:me|my|us|our)\b"
@@ -58,8 +59,8 @@ class Lexemes:
     dated: bool
     """Whether it says when: "yesterday", "last May", "in 2023"."""
     wording: int
-    """The same for two copies of a statement: its words in their order, less articles and "user", as a hash
-    of 64 bits that is not 0."""
+    """The same for two copies of a statement, as a hash of 64 bits that is not 0: of the `normalised` text,
+    less pauses, "the", and "user" at the beginning. Symbols and accents count: "$500" is not "€500"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
         subject=own[0] if own else 0,
         asks=_asks(text),
         dated=tells_time(text),
-        wording=_wording(words, text),
+        wording=_wording(text),
     )
 
 
@@ -114,8 +115,19 @@ def _terms(words: Iterable[str]) -> list[int]:
     return [_term(word) for word in words if word not in STOP_WORDS]
 
 
-def _wording(words: Iterable[str], text: str) -> int:
-    said = " ".join(word for word in words if word not in _FILLERS) or text
+def normalised(text: str) -> str:
+    """What two texts share that say the same: case, white space and final punctuation mean nothing.
+
+    Symbols stay, and so "C", "C++" and "C#" are three things.
+    """
+    folded = " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    return folded.rstrip(_FINAL_PUNCTUATION) or folded
+
+
+def _wording(text: str) -> int:
+    said = normalised(text).replace("\u2019", "'")
+    words = [word for word in _PAUSE.sub("", said).split() if word != "the"]
+    said = " ".join(words[words[:1] == ["user"] :]) or said
     digest = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True) or 1
 

@@ -1,10 +1,9 @@
 """What a store does for the engine: keep memories with their vectors, and find candidates for a recall."""
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +15,6 @@ from headroom.scope import Scope
 
 Vectors = NDArray[np.float32]
 """Unit vectors, one row per text: shape (n, dimension)."""
-
-_FINAL_PUNCTUATION: Final = " .!?…,;:。！？"  # noqa: RUF001 - Chinese and Japanese text ends in the full-width ones
-
-
-def normalised(text: str) -> str:
-    """What two texts share that say the same: case, white space and final punctuation mean nothing.
-
-    Symbols stay, and so "C", "C++" and "C#" are three things.
-    """
-    folded = " ".join(unicodedata.normalize("NFC", text).casefold().split())
-    return folded.rstrip(_FINAL_PUNCTUATION) or folded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +78,10 @@ class MemoryStore(Protocol):
     def add(self, memories: Sequence[Memory], vectors: Vectors) -> list[Memory]:
         """Store memories that are not stored yet and return, for each, the one that is stored now.
 
-        Where the very same scope already holds a current, unexpired memory with the same text (`normalised`)
-        that is true by then, nothing is stored and that one is returned. It expires no earlier than the new
-        one would have: who was told that something is remembered can rely on it.
+        Where the very same scope already holds a current, unexpired memory with the same text (see
+        `headroom.memory.lexical.normalised`) that is true by then, nothing is stored and that one is
+        returned. It expires no earlier than the new one would have: who was told that something is remembered
+        can rely on it.
 
         Raises:
             InvalidInputError: a memory has an id that is taken, or text that cannot be stored.

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from headroom.memory import lexical
 from headroom.memory.model import Memory, MemoryCategory
-from headroom.memory.stores.base import normalised
 from headroom.memory.stores.sqlite.schema import NUMBER_BITS
 
 _CATEGORIES: Final = {category.value: category for category in MemoryCategory}
@@ -124,7 +123,7 @@ def fingerprint(memory: Memory) -> int:
     """64 bits that two memories share if they have the same scope and the same text but for its spelling."""
     parts = (memory.user_id, memory.session_id, memory.agent_id, memory.turn_id)
     # Identifiers are printable, so the separator is in none of them.
-    text = "\0".join([part or "" for part in parts] + [normalised(memory.content)])
+    text = "\0".join([part or "" for part in parts] + [lexical.normalised(memory.content)])
     return int.from_bytes(
         hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little", signed=True
     )

@@ -114,6 +114,11 @@ def _create(connection: sqlite3.Connection) -> None:
 def _add_wordings(connection: sqlite3.Connection) -> None:
     # 0 stands for the unknown: a process that began with version 1 goes on writing rows without one.
     connection.execute("ALTER TABLE memories ADD COLUMN wording INTEGER NOT NULL DEFAULT 0")
+    _read_wordings(connection)
+
+
+def _read_wordings(connection: sqlite3.Connection) -> None:
+    """Analyse all wordings anew; in version 2, only letters and digits counted."""
     connection.create_function("wording_of", 1, lambda content: lexical.analyse(content).wording)
     # Nothing is closed here: noted as changed, every memory would be read anew by all readers, one by one.
     (trigger,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'memory_closed'").fetchone()
@@ -122,7 +127,7 @@ def _add_wordings(connection: sqlite3.Connection) -> None:
     connection.execute(trigger)
 
 
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create, _add_wordings)
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create, _add_wordings, _read_wordings)
 """The n-th brings a database from version n to n + 1."""
 
 

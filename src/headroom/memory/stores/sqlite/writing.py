@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from headroom.errors import InvalidInputError, MemoryNotFoundError, MemorySupersededError
+from headroom.memory import lexical
 from headroom.memory.model import Memory
-from headroom.memory.stores.base import Vectors, normalised
+from headroom.memory.stores.base import Vectors
 from headroom.memory.stores.sqlite import rows
 from headroom.memory.stores.sqlite.schema import NUMBER_BITS, key_range
 
@@ -54,9 +55,9 @@ def _twin(connection: sqlite3.Connection, draft: Draft) -> Memory | None:
         "AND (expires_at IS NULL OR expires_at > ?) AND valid_from <= ?",
         (user, fingerprint, now, rows.microseconds(draft.memory.valid_from)),
     )
-    text = normalised(draft.memory.content)
+    text = lexical.normalised(draft.memory.content)
     for memory in map(rows.to_memory, same.fetchall()):
-        if memory.scope == draft.memory.scope and normalised(memory.content) == text:
+        if memory.scope == draft.memory.scope and lexical.normalised(memory.content) == text:
             return memory
     return None
 
