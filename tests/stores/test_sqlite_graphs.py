@@ -32,6 +32,7 @@ from headroom.errors import StorageError
 from headroom.memory import Memory, Scope
 from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.stores.sqlite import SqliteStore, hnsw, indexing, snapshots
+from headroom.memory.stores.sqlite.growing import GrowingArray
 from headroom.memory.stores.sqlite.hnsw import HnswIndex, Shape
 from headroom.memory.stores.sqlite.vector_index import ExactIndex
 
@@ -462,6 +463,29 @@ def test_a_store_closed_while_a_graph_is_built_does_not_wait_for_it(
     assert graph is not None
     assert len(graph) == SIZE
     assert graph.unsaved == 0
+
+
+def test_a_store_may_be_closed_by_garbage_collection_in_the_middle_of_a_step(
+    filled: tuple[SqliteStore, list[Memory]], db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled[0]
+    graph = graph_of(store)
+    assert graph is not None
+    add(store, *(memory(f"More {number}") for number in range(60)))
+    extend = GrowingArray.extend
+
+    def collecting(self: GrowingArray, values: Any) -> None:
+        if threading.current_thread().name == "headroom-index" and graph.unsaved > 50:
+            store.close()
+        extend(self, values)
+
+    monkeypatch.setattr(GrowingArray, "extend", collecting)
+    recalled(store)
+    for thread in threading.enumerate():
+        if thread.name == "headroom-index":
+            thread.join()
+
+    assert sorted(path.name for path in db_path.parent.iterdir()) == ["memory.db", "memory.db-hnsw"]
 
 
 # Snapshots

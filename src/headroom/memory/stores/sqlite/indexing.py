@@ -80,7 +80,9 @@ class Indexer:
             self._closed = True
             self._waiting.clear()
             worker = self._worker
-        if worker not in (None, threading.current_thread()):
+        if worker is threading.current_thread():
+            return  # garbage collection, in the middle of a step
+        if worker is not None:
             worker.join()
         for partition in partitions:
             model = partition.model
