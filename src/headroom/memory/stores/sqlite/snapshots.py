@@ -2,6 +2,8 @@
 
 A snapshot is a cache, and never trusted: before it is used, its file is compared with its checksum and the
 vectors in it with those in the database; where anything differs, the graph is built anew.
+
+What is deleted takes its user's snapshot along. A graph in use is saved without it when the store is closed.
 """
 
 import hashlib
@@ -65,12 +67,18 @@ class Snapshots:
         # What was removed meanwhile, and its every trace wiped out, must not come back with this.
         self._check(user, described)
 
+    def has(self, user: int) -> bool:
+        """Whether there is a snapshot of the user's."""
+        return all(file.exists() for file in self._files(user))
+
     def remove(self, user: int) -> None:
         """Remove the user's snapshot, if there is one.
 
         Raises:
             StorageError: it cannot be removed.
         """
+        if not self._directory.exists():
+            return
         for file in self._files(user):
             try:
                 file.unlink(missing_ok=True)

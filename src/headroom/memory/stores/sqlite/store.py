@@ -87,7 +87,15 @@ class SqliteStore:
     def delete(self, memory_ids: Sequence[str]) -> int:
         """See `MemoryStore.delete`."""
         with self._pool.writing() as connection:
-            return writing.delete(connection, memory_ids)
+            users = {
+                key >> NUMBER_BITS
+                for memory_id in memory_ids
+                for (key,) in connection.execute("SELECT key FROM memories WHERE id = ?", (memory_id,))
+            }
+            removed = writing.delete(connection, memory_ids)
+        for user in users:
+            self._snapshots.remove(user)  # the vectors are in it
+        return removed
 
     def clear(
         self,
@@ -102,7 +110,7 @@ class SqliteStore:
             if user is None:
                 return 0
             removed = writing.clear(connection, user, session_id, agent_id, turn_id)
-        if not (session_id or agent_id or turn_id):
+        if removed:
             self._snapshots.remove(user)
         return removed
 
