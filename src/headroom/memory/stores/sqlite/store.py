@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from headroom.errors import StorageError
 from headroom.memory.config import MemoryConfig
 from headroom.memory.cores import available_cores
 from headroom.memory.filters import MemoryFilter
@@ -233,8 +234,15 @@ class SqliteStore:
 
     def size(self) -> int:
         """See `MemoryStore.size`; the write-ahead log counts."""
-        with self._pool.connection():
-            return sum(Path(self._pool.path + suffix).stat().st_size for suffix in ("", "-wal"))
+        path = self._pool.path
+        try:
+            with self._pool.connection():
+                return sum(Path(path + suffix).stat().st_size for suffix in ("", "-wal"))
+        except OSError as error:
+            raise StorageError(
+                f"{path}: it was moved or removed while in use ({error.strerror}); close the memory, "
+                "put it back, and open it again"
+            ) from error
 
     def vacuum(self, now: datetime) -> int:
         """See `MemoryStore.vacuum`."""
