@@ -38,7 +38,11 @@ class Snapshots:
         self._directory: Final = Path(f"{pool.path}-hnsw")
 
     def load(self, user: int, shape: Shape, ef_search: int) -> HnswIndex | None:
-        """The user's graph, if there is one that is as it was saved, and of this shape."""
+        """The user's graph, if there is one that is as it was saved, and of this shape.
+
+        hnswlib lets no other Python code run while it reads the file: 165 ms for 20,000 vectors of 384
+        dimensions, once, when a large user is first used.
+        """
         graph, description = self._files(user)
         try:
             described = json.loads(description.read_bytes())
