@@ -131,13 +131,21 @@ class HnswIndex:
 
     def catch_up(self, keys: Keys, vectors: QuantisedVectors, present: Flags) -> Iterator[None]:
         """Make it hold exactly what is present, in steps between which the caller may pause, or give up."""
-        for key in np.setdiff1d(self._keys.view, keys[present]).tolist():
-            self._remove(key)
-            yield
+        yield from self.forget(self.gone(keys[present]))
         new = np.flatnonzero(present & (keys > self.last))
         for start in range(0, len(new), _ADDED):
             rows = new[start : start + _ADDED]
             self._add(keys[rows], vectors[rows].restored())
+            yield
+
+    def gone(self, keys: Keys) -> Keys:
+        """What it holds that is not among these."""
+        return np.setdiff1d(self._keys.view, keys)
+
+    def forget(self, keys: Keys) -> Iterator[None]:
+        """Remove these, each in a step of several milliseconds; nothing of their vectors stays."""
+        for key in keys.tolist():
+            self._remove(key)
             yield
 
     def _add(self, keys: Keys, vectors: Floats) -> None:

@@ -18,7 +18,9 @@ from headroom.memory.stores.sqlite.read_model import LONG_AGO, ReadModel
 from headroom.memory.stores.sqlite.snapshots import Snapshots
 
 _DRIFT: Final = 1_000
-"""How many memories a graph may not know yet, or know too many, before it catches up or is saved."""
+"""How many memories a graph may not know yet before it catches up, and how many changes are not saved."""
+_GONE: Final = 100
+"""How many removed memories a graph may still know: no more than it can forget in a second."""
 _PAUSE: Final = 0.001
 """Seconds between two steps of a graph that is in use: time for a recall that waits to get hold of it."""
 
@@ -33,14 +35,20 @@ class Indexer:
     Args:
         snapshots: Where graphs lie between two runs.
         config: The threshold, and what graphs are made with.
+        refresh: Brings a partition up to date.
         installed: Called with each partition that was given a graph.
     """
 
     def __init__(
-        self, snapshots: Snapshots, config: MemoryConfig, installed: Callable[[Partition], None]
+        self,
+        snapshots: Snapshots,
+        config: MemoryConfig,
+        refresh: Callable[[Partition], object],
+        installed: Callable[[Partition], None],
     ) -> None:
         self._snapshots = snapshots
         self._config = config
+        self._refresh = refresh
         self._installed = installed
         self._lock = threading.RLock()  # garbage collection may close the store within
         # By user, and weakly: who makes room for others meanwhile takes no more RAM, and need not be indexed.
@@ -72,21 +80,28 @@ class Indexer:
             return len(model.keys) >= self._config.index_threshold
         old = int(np.searchsorted(model.keys, model.index.last, side="right"))
         new, gone = len(model.keys) - old, len(model.index) - (old - model.removed)
-        return max(new, gone) >= _DRIFT
+        return new >= _DRIFT or gone >= _GONE
 
     def close(self, partitions: Iterable[Partition]) -> None:
-        """Give up what is being built, and save graphs that changed much; then nothing runs any more."""
+        """Give up what is being built, and save graphs that changed much, or whose snapshots are gone.
+
+        Then nothing runs any more.
+        """
         with self._lock:
             self._closed = True
             self._waiting.clear()
             worker = self._worker
-        if worker not in (None, threading.current_thread()):
+        if worker is threading.current_thread():
+            return  # garbage collection, in the middle of a step
+        if worker is not None:
             worker.join()
         for partition in partitions:
             model = partition.model
-            if isinstance(model.index, HnswIndex) and model.index.unsaved >= _DRIFT:
+            if isinstance(model.index, HnswIndex) and (
+                model.index.unsaved >= _DRIFT or not self._snapshots.has(model.user)
+            ):
                 with _logged("could not save an index; it will be built anew"):
-                    self._snapshots.save(model.user, model.index)
+                    self._save(model.index, model, partition)
 
     def _work(self) -> None:
         while True:
@@ -117,6 +132,18 @@ class Indexer:
         if finished and partition.install(index, model):
             self._installed(partition)
         if index.unsaved >= max(_DRIFT, len(index) // 4 if finished else 0):
+            self._save(index, model, partition)
+
+    def _save(self, index: HnswIndex, model: ReadModel, partition: Partition) -> None:
+        """Save the graph that was made from an earlier model, without what was removed since."""
+        self._refresh(partition)
+        current = partition.model
+        if (current.user, current.embedder) != (model.user, model.embedder):
+            return
+        gone = index.gone(current.keys[_present(current)])
+        if len(gone) <= _GONE:
+            for _ in self._one_by_one(index.forget(gone)):
+                pass
             self._snapshots.save(model.user, index)
 
     def _begun(self, model: ReadModel) -> HnswIndex:
@@ -133,14 +160,20 @@ class Indexer:
 
     def _catch_up(self, index: HnswIndex, model: ReadModel) -> bool:
         """Bring the graph up to date, and return whether there was time to."""
-        steps = index.catch_up(model.keys, model.columns.vectors, _present(model))
-        while not self._closed and threading.main_thread().is_alive():
-            with self._at_work:
-                if next(steps, _DONE) is _DONE:
-                    return True
+        for _ in self._one_by_one(index.catch_up(model.keys, model.columns.vectors, _present(model))):
+            if self._closed or not threading.main_thread().is_alive():
+                return False
             if index is model.index:
                 time.sleep(_PAUSE)
-        return False
+        return True
+
+    def _one_by_one(self, steps: Iterator[None]) -> Iterator[None]:
+        """Take steps, and none of them during a fork."""
+        while True:
+            with self._at_work:
+                if next(steps, _DONE) is _DONE:
+                    return
+            yield
 
     def rest(self) -> None:
         """Finish the step that is being taken, and take no other until `go_on`: a fork may come."""

@@ -40,7 +40,7 @@ class Partitions:
         self._cache: LRUCache[str, Partition] = LRUCache(
             capacity, getsizeof=lambda partition: min(partition.nbytes, capacity)
         )
-        self._indexer = Indexer(self._snapshots, self._config, self._weigh)
+        self._indexer = Indexer(self._snapshots, self._config, self._refresh, self._weigh)
 
     def read(self, user_id: str, embedder: Embedder) -> ReadModel:
         """The user's memories, with all that was committed before this call.
@@ -48,20 +48,26 @@ class Partitions:
         Raises:
             EmbedderMismatchError: another embedder made the stored vectors.
         """
-        with self._pool.connection() as connection:
-            (revision,) = connection.execute("SELECT revision FROM state").fetchone()
         partition = self._partition(user_id)
-        if partition.revision < revision:
-            with partition.lock:
-                if partition.revision < revision:  # another thread may have been faster
-                    with self._pool.reading() as connection:
-                        partition.catch_up(connection, self._pool.path)
-            self._weigh(partition)
+        if self._refresh(partition):
             self._indexer.attend(partition)
         model = partition.model
         if model.embedder not in (None, embedder):
             raise reembedding.mismatch(model.embedder, embedder)
         return model
+
+    def _refresh(self, partition: Partition) -> bool:
+        """Read what was committed since it was last read; return whether anything was."""
+        with self._pool.connection() as connection:
+            (revision,) = connection.execute("SELECT revision FROM state").fetchone()
+        if partition.revision >= revision:
+            return False
+        with partition.lock:
+            if partition.revision < revision:  # another thread may have been faster
+                with self._pool.reading() as connection:
+                    partition.catch_up(connection, self._pool.path)
+        self._weigh(partition)
+        return True
 
     def _partition(self, user_id: str) -> Partition:
         with self._lock:

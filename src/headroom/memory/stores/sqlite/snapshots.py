@@ -2,6 +2,8 @@
 
 A snapshot is a cache, and never trusted: before it is used, its file is compared with its checksum and the
 vectors in it with those in the database; where anything differs, the graph is built anew.
+
+What is deleted takes its user's snapshot along. A graph in use is saved without it when the store is closed.
 """
 
 import hashlib
@@ -36,7 +38,11 @@ class Snapshots:
         self._directory: Final = Path(f"{pool.path}-hnsw")
 
     def load(self, user: int, shape: Shape, ef_search: int) -> HnswIndex | None:
-        """The user's graph, if there is one that is as it was saved, and of this shape."""
+        """The user's graph, if there is one that is as it was saved, and of this shape.
+
+        hnswlib lets no other Python code run while it reads the file: 165 ms for 20,000 vectors of 384
+        dimensions, once, when a large user is first used.
+        """
         graph, description = self._files(user)
         try:
             described = json.loads(description.read_bytes())
@@ -65,12 +71,18 @@ class Snapshots:
         # What was removed meanwhile, and its every trace wiped out, must not come back with this.
         self._check(user, described)
 
+    def has(self, user: int) -> bool:
+        """Whether there is a snapshot of the user's."""
+        return all(file.exists() for file in self._files(user))
+
     def remove(self, user: int) -> None:
         """Remove the user's snapshot, if there is one.
 
         Raises:
             StorageError: it cannot be removed.
         """
+        if not self._directory.exists():
+            return
         for file in self._files(user):
             try:
                 file.unlink(missing_ok=True)

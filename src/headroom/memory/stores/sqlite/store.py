@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from headroom.errors import StorageError
 from headroom.memory.config import MemoryConfig
 from headroom.memory.cores import available_cores
 from headroom.memory.filters import MemoryFilter
@@ -87,7 +88,15 @@ class SqliteStore:
     def delete(self, memory_ids: Sequence[str]) -> int:
         """See `MemoryStore.delete`."""
         with self._pool.writing() as connection:
-            return writing.delete(connection, memory_ids)
+            users = {
+                key >> NUMBER_BITS
+                for memory_id in memory_ids
+                for (key,) in connection.execute("SELECT key FROM memories WHERE id = ?", (memory_id,))
+            }
+            removed = writing.delete(connection, memory_ids)
+        for user in users:
+            self._snapshots.remove(user)  # the vectors are in it
+        return removed
 
     def clear(
         self,
@@ -102,7 +111,7 @@ class SqliteStore:
             if user is None:
                 return 0
             removed = writing.clear(connection, user, session_id, agent_id, turn_id)
-        if not (session_id or agent_id or turn_id):
+        if removed:
             self._snapshots.remove(user)
         return removed
 
@@ -225,8 +234,15 @@ class SqliteStore:
 
     def size(self) -> int:
         """See `MemoryStore.size`; the write-ahead log counts."""
-        with self._pool.connection():
-            return sum(Path(self._pool.path + suffix).stat().st_size for suffix in ("", "-wal"))
+        path = self._pool.path
+        try:
+            with self._pool.connection():
+                return sum(Path(path + suffix).stat().st_size for suffix in ("", "-wal"))
+        except OSError as error:
+            raise StorageError(
+                f"{path}: it was moved or removed while in use ({error.strerror}); close the memory, "
+                "put it back, and open it again"
+            ) from error
 
     def vacuum(self, now: datetime) -> int:
         """See `MemoryStore.vacuum`."""
