@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headroom.memory.timewords import NamedTime, _calendar_times, _relative_times, named_times
+from headroom.memory.timewords import MOST_TIMES, NamedTime, _calendar_times, _relative_times, named_times
 
 NOW = datetime(2023, 11, 22, 15, 30, tzinfo=UTC)  # a Wednesday
 
@@ -130,3 +130,8 @@ def test_no_time_is_missed_by_the_look_whether_there_are_any(text: str) -> None:
     every = {*_calendar_times(text, today), *_relative_times(text.casefold(), today)}
 
     assert set(named_times(text, NOW)) == every
+
+
+def test_a_time_counts_once_and_no_more_than_a_few_count() -> None:
+    assert len(named_times("3 days ago, " * 90, NOW)) == 1
+    assert len(named_times(" ".join(map(str, range(1900, 2100))), NOW)) == MOST_TIMES

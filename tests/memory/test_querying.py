@@ -195,6 +195,9 @@ def test_words_are_found_in_other_forms(engine: Engine) -> None:
         ({"categories": "fact"}, r"categories must be a collection, e.g. \['fact'\]"),
         ({"categories": ["hobby"]}, "unknown category 'hobby'"),
         ({"entities": "Ann"}, r"entities must be a collection, e.g. \['Ann'\]"),
+        ({"entities": [1]}, r"entities must be a collection of names, not \[1\]"),
+        ({"entities": 1}, "entities must be a collection of names, not 1"),
+        ({"text": 5}, "text must be a string of words, not 5"),
         ({"as_of": datetime(2024, 1, 1)}, "as_of must be a timezone-aware datetime"),  # noqa: DTZ001
         ({"created_after": "today"}, "created_after must be a timezone-aware datetime"),
         (

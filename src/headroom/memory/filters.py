@@ -135,6 +135,11 @@ class MemoryFilter:
         for name in ("levels", "categories", "entities"):
             if isinstance(getattr(self, name), str):
                 raise InvalidInputError(f"{name} must be a collection, e.g. [{getattr(self, name)!r}]")
+        names = self.entities
+        if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
+            raise InvalidInputError(f"entities must be a collection of names, not {names!r}")
+        if self.text is not None and not isinstance(self.text, str):
+            raise InvalidInputError(f"text must be a string of words, not {self.text!r}")
         self._replace(("levels",), lambda levels, _: frozenset(map(as_level, levels)))
         self._replace(("categories",), lambda categories, _: frozenset(map(as_category, categories)))
         self._replace(("as_of", "created_after", "created_before"), check_time)

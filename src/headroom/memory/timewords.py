@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from typing import Final
 
 _MONTHS: Final = (
@@ -55,6 +56,8 @@ _TELLS_TIME: Final = re.compile(
 )
 _ASKS_FOR_TIME: Final = re.compile(r"\b(?:when|how long|(?:what|which) (?:date|day|month|year|time))\b")
 
+MOST_TIMES: Final = 8
+"""Each is compared with all of a user's memories; and who names more is not asking for any one of them."""
 _UNIT_DAYS: Final = {"day": 1.0, "week": 7.0, "month": 30.4, "year": 365.2425}
 
 
@@ -79,13 +82,14 @@ def asks_for_time(text: str) -> bool:
 
 
 def named_times(text: str, now: datetime) -> tuple[NamedTime, ...]:
-    """The times that a text names, those relative to `now` (timezone-aware) included; all read as UTC."""
+    """The first `MOST_TIMES` that a text names, those relative to `now` (timezone-aware) included; in UTC."""
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     folded = text.casefold()
-    return (
-        *(_calendar_times(text, today) if any(part in folded for part in _CALENDAR_PARTS) else ()),
-        *(_relative_times(folded, today) if any(part in folded for part in _RELATIVE_PARTS) else ()),
+    times = chain(
+        _calendar_times(text, today) if any(part in folded for part in _CALENDAR_PARTS) else (),
+        _relative_times(folded, today) if any(part in folded for part in _RELATIVE_PARTS) else (),
     )
+    return tuple(islice(dict.fromkeys(times), MOST_TIMES))
 
 
 def _calendar_times(text: str, today: datetime) -> Iterator[NamedTime]:
