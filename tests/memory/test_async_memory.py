@@ -1,10 +1,11 @@
 """HierarchicalMemory is the engine, awaited: on asyncio and on trio, cancelled half-way, and in a rush."""
 
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Event, get_ident
+from threading import enumerate as threads
 from typing import Any
 
 import anyio
@@ -42,8 +43,10 @@ class SlowEmbedder:
 
 
 @pytest.fixture
-def slow() -> SlowEmbedder:
-    return SlowEmbedder()
+def slow() -> Iterator[SlowEmbedder]:
+    slow = SlowEmbedder()
+    yield slow
+    slow.go_on.set()
 
 
 async def test_every_operation_can_be_awaited(memory: HierarchicalMemory, tmp_path: Path) -> None:
@@ -147,6 +150,64 @@ async def test_a_cancelled_search_does_not_wait_for_the_embedder(
             await memory.search("tea", "alice")
         assert scope.cancelled_caught
         assert not slow.go_on.is_set()
+        slow.go_on.set()
+        assert await memory.search("tea", "alice") == []
+
+
+async def test_searches_that_were_given_up_count_until_they_end(
+    config: MemoryConfig, slow: SlowEmbedder
+) -> None:
+    found: list[list[Memory]] = []
+    refused: list[OverloadedError] = []
+
+    async def search(query: str) -> None:
+        try:
+            found.append(await memory.search(query, "alice"))
+        except OverloadedError as error:
+            refused.append(error)
+
+    settings = MemoryConfig(db_path=config.db_path, embedder=slow, max_pending=20)
+    async with await HierarchicalMemory.create(settings) as memory:
+        most = memory.engine.concurrency + 20
+        before = set(threads())
+        for number in range(60):
+            with anyio.move_on_after(0.01):
+                await search(f"tea {number % 40}")
+        assert found == []
+        assert len(set(threads()) - before) <= most
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(most):
+                tasks.start_soon(search, f"tea {number}")
+            await anyio.wait_all_tasks_blocked()
+            assert "raise max_pending" in str(refused[0])
+            assert found == []
+            slow.go_on.set()
+
+        with anyio.fail_after(10):
+            while memory._of_this_loop().searches.calls:  # noqa: ASYNC110 - threads have no event of the loop's
+                await anyio.sleep(0.001)
+        refused.clear()
+        found.clear()
+        async with anyio.create_task_group() as tasks:
+            for number in range(most):
+                tasks.start_soon(search, f"tea {number}")
+        assert (found, refused) == ([[]] * most, [])
+
+
+async def test_a_search_that_was_given_up_may_end_after_its_event_loop(
+    config: MemoryConfig, slow: SlowEmbedder, anyio_backend: str
+) -> None:
+    def run() -> None:
+        anyio.run(give_up, backend=anyio_backend)
+
+    async def give_up() -> None:
+        with anyio.move_on_after(0.05):
+            await memory.search("tea", "alice")
+
+    with Engine(MemoryConfig(db_path=config.db_path, embedder=slow)) as engine:
+        memory = HierarchicalMemory(engine)
+        await anyio.to_thread.run_sync(run)
         slow.go_on.set()
         assert await memory.search("tea", "alice") == []
 

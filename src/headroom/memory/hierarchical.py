@@ -1,8 +1,10 @@
 """The asynchronous face of the engine, for asyncio and trio."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import CancelledError, Future
 from datetime import datetime
 from functools import partial
+from threading import Lock
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -27,6 +29,18 @@ class _Lane:
     def __init__(self, threads: int) -> None:
         self.threads = CapacityLimiter(threads)
         self.calls = 0
+        """How many run or wait. What was given up is one of them until its thread has ended with it."""
+        self._lock = Lock()  # threads end when they will
+
+    def enter(self) -> None:
+        """Count a call; it must `leave`."""
+        with self._lock:
+            self.calls += 1
+
+    def leave(self) -> None:
+        """Count a call no longer."""
+        with self._lock:
+            self.calls -= 1
 
 
 class _Lanes:
@@ -47,7 +61,8 @@ class HierarchicalMemory:
             await memory.add("Prefers Python", user_id="alice")
 
     Each call runs in a worker thread, in the caller's context. A call that is cancelled while it runs still
-    happens whole; a search is given up at once. Arguments, results and errors are those of `Engine`.
+    happens whole; a search is given up at once, but counts until its thread ends. Arguments, results and
+    errors are those of `Engine`.
 
     Raises:
         OverloadedError: from every method, when as many calls as the config's `max_pending` wait already.
@@ -269,8 +284,19 @@ class HierarchicalMemory:
                 f"{self.config.max_pending} calls are waiting for the memory already; "
                 "try again later, or raise max_pending"
             )
-        lane.calls += 1
+        ended: Future[None] = Future()
+        lane.enter()
+        ended.add_done_callback(lambda _: lane.leave())
+
+        def work() -> T:
+            if not ended.set_running_or_notify_cancel():
+                raise CancelledError  # to nobody
+            try:
+                return call()
+            finally:
+                ended.set_result(None)
+
         try:
-            return await to_thread.run_sync(call, limiter=lane.threads, abandon_on_cancel=abandon_on_cancel)
+            return await to_thread.run_sync(work, limiter=lane.threads, abandon_on_cancel=abandon_on_cancel)
         finally:
-            lane.calls -= 1
+            ended.cancel()  # unless it has begun: then it ends in its own time

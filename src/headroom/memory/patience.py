@@ -27,6 +27,9 @@ class _Deadline:
             self._over, self._extended = now + _LEAST, True
         return max(self._over - now, 0.0)
 
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._over
+
 
 _deadline: ContextVar[_Deadline | None] = ContextVar("headroom_patience", default=None)
 
@@ -48,6 +51,12 @@ def left() -> float | None:
     """How many seconds to wait from now on; None without a hurry."""
     deadline = _deadline.get()
     return None if deadline is None else deadline.left()
+
+
+def is_over() -> bool:
+    """Whether there is nothing left to wait, so that what failed may have done so for that alone."""
+    deadline = _deadline.get()
+    return deadline is not None and deadline.is_over()
 
 
 def at_most(usual: float) -> float:

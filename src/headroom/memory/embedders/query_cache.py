@@ -6,7 +6,7 @@ from threading import Lock
 
 from cachetools import LRUCache
 
-from headroom.errors import EmbedderError, EmbedderUnavailableError
+from headroom.errors import EmbedderUnavailableError, OverloadedError
 from headroom.memory import patience
 from headroom.memory.embedders.base import Vector
 
@@ -16,42 +16,46 @@ class QueryCache:
 
     def __init__(self, max_size: int) -> None:
         self._vectors: LRUCache[str, Vector] = LRUCache(max_size)
-        self._being_made: dict[str, Future[Vector]] = {}
+        self._being_made: dict[str, Future[Vector | None]] = {}
         self._lock = Lock()
 
     def get(self, text: str, make: Callable[[str], Vector]) -> Vector:
         """The vector of `text`, made if need be; it is shared, and therefore read-only.
 
-        Whatever `make` raises reaches everybody who waits for this text, and is not remembered.
+        Whatever `make` raises reaches everybody who waits for this text, and is not remembered. But who was
+        interrupted, sent away, or could wait no longer, failed alone: the others try themselves.
         """
-        with self._lock:
-            known = self._vectors.get(text)
-            if known is not None:
-                return known
-            future = self._being_made.get(text)
-            if future is None:
-                mine = self._being_made[text] = Future()
-        if future is not None:
+        while True:
+            with self._lock:
+                known = self._vectors.get(text)
+                if known is not None:
+                    return known
+                others = self._being_made.get(text)
+                if others is None:
+                    mine = self._being_made[text] = Future()
+            if others is None:
+                return self._made(text, make, mine)
             try:
-                return future.result(patience.left())
+                made = others.result(patience.left())
             except TimeoutError:
                 raise EmbedderUnavailableError("another call waits for the same embedding already") from None
+            if made is not None:
+                return made
+
+    def _made(self, text: str, make: Callable[[str], Vector], future: Future[Vector | None]) -> Vector:
         try:
             vector = make(text)
             vector.flags.writeable = False
         except BaseException as error:
             with self._lock:
                 del self._being_made[text]
-            # Who was interrupted was interrupted alone.
-            shared = (
-                error
-                if isinstance(error, Exception)
-                else EmbedderError("the embedding was interrupted; try again")
-            )
-            mine.set_exception(shared)
+            if not isinstance(error, Exception) or isinstance(error, OverloadedError) or patience.is_over():
+                future.set_result(None)
+            else:
+                future.set_exception(error)
             raise
         with self._lock:
             self._vectors[text] = vector
             del self._being_made[text]
-        mine.set_result(vector)
+        future.set_result(vector)
         return vector
