@@ -60,7 +60,7 @@ class Lexemes:
     """Whether it says when: "yesterday", "last May", "in 2023"."""
     wording: int
     """The same for two copies of a statement, as a hash of 64 bits that is not 0: of the `normalised` text,
-    less pauses, "the", and "user" at the beginning. Symbols and accents count: "$500" is not "€500"."""
+    less pauses, and "the user" at the beginning. Symbols and accents count: "$500" is not "€500"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,7 @@ def normalised(text: str) -> str:
 
 def _wording(text: str) -> int:
     said = normalised(text).replace("\u2019", "'")
-    words = [word for word in _PAUSE.sub("", said).split() if word != "the"]
-    said = " ".join(words[words[:1] == ["user"] :]) or said
+    said = _PAUSE.sub("", said).removeprefix("the ").removeprefix("user ")
     digest = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True) or 1
 
