@@ -79,7 +79,7 @@ class MemoryStore(Protocol):
         """Store memories that are not stored yet and return, for each, the one that is stored now.
 
         Where the very same scope already holds a current, unexpired memory with the same text (see
-        `headroom.memory.lexical.normalised`) that is true by then, nothing is stored and that one is
+        `headroom.memory.lexical.normalised`) that does not hold only later, nothing is stored and that one is
         returned. It expires no earlier than the new one would have: who was told that something is remembered
         can rely on it.
 

@@ -47,12 +47,12 @@ def add(connection: sqlite3.Connection, new: Iterable[Draft]) -> list[Memory]:
 
 
 def _twin(connection: sqlite3.Connection, draft: Draft) -> Memory | None:
-    """The current, unexpired memory of the same scope that says the same, and is true already by then."""
+    """The current, unexpired memory of the same scope that says the same, unless it holds only later."""
     user = rows.find_user(connection, draft.memory.user_id)
     fingerprint, now = draft.row[0], rows.microseconds(draft.memory.created_at)
     same = connection.execute(
         f"{rows.SELECT} WHERE key >> {NUMBER_BITS} = ? AND fingerprint = ? AND superseded_by IS NULL "
-        "AND (expires_at IS NULL OR expires_at > ?) AND valid_from <= ?",
+        "AND (expires_at IS NULL OR expires_at > ?) AND valid_from <= max(created_at, ?)",
         (user, fingerprint, now, rows.microseconds(draft.memory.valid_from)),
     )
     text = lexical.normalised(draft.memory.content)
