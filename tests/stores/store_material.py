@@ -75,14 +75,14 @@ def recalled(store: MemoryStore, *arguments: Any, **conditions: Any) -> list[str
 
 def is_recalled(each: Memory, wanted: RecallRequest) -> bool:
     """What the answer to a recall is, said once more, in the simplest way."""
-    then = wanted.as_of or max(wanted.now, each.created_at)
+    then = wanted.as_of or wanted.now
     return (
         each.user_id == wanted.scope.user_id
         and (wanted.all_sessions or each.visible_from(wanted.scope))
         and (wanted.categories is None or each.category in wanted.categories)
         and each.valid_from <= then
         and (each.valid_until is None or each.valid_until > then)
-        and (each.expires_at is None or each.expires_at > max(wanted.as_of or wanted.now, wanted.now))
+        and (each.expires_at is None or each.expires_at > max(then, wanted.now))
     )
 
 

@@ -100,22 +100,6 @@ def test_at_any_time_one_version_was_true(store: MemoryStore) -> None:
     assert recalled(store, now=now) == ["Version 49"]
 
 
-def test_a_clock_set_back_brings_nothing_superseded_up_and_hides_nothing_stored(store: MemoryStore) -> None:
-    old, other = memory("Lives in Oslo"), memory("Plays chess", at=NOW + 30 * SECOND)
-    add(store, old)
-    supersede(store, old, successor(old, "Lives in Rome", at=NOW + 30 * SECOND))
-    add(store, other, memory("Is on holiday", at=NOW + 30 * SECOND, expires_at=NOW + 40 * SECOND))
-
-    assert recalled(store, now=NOW) == ["Lives in Rome", "Plays chess", "Is on holiday"]
-    assert recalled(store, now=NOW, as_of=NOW) == ["Lives in Oslo"]
-
-
-def test_a_clock_that_once_was_ahead_makes_nothing_expire(store: MemoryStore) -> None:
-    add(store, memory("Is on holiday", expires_at=NOW + DAY), memory("Plays chess", at=NOW + 1_000 * DAY))
-
-    assert recalled(store, now=NOW) == ["Is on holiday", "Plays chess"]
-
-
 def test_a_successor_may_begin_later(store: MemoryStore) -> None:
     old = memory("Lives in Berlin")
     add(store, old)

@@ -25,7 +25,7 @@ from headroom.memory.stores.sqlite.schema import key_range
 from headroom.memory.stores.sqlite.vector_index import ExactIndex, VectorIndex
 
 _STORED: Final = """
-    SELECT session_id, agent_id, turn_id, valid_until, expires_at, category, terms, created_at,
+    SELECT session_id, agent_id, turn_id, valid_until, expires_at, category, terms,
         key, valid_from, importance, subject, asks, dated, wording
     FROM memories WHERE key BETWEEN ? AND ? ORDER BY key
 """
@@ -140,7 +140,6 @@ class Partition:
         self._terms = TermIndex(np.empty(0, np.int64), np.empty(0, np.uint32))
         self._neighbourhood = Neighbourhood()
         self._names: dict[str, int] = {}
-        self._last_stored = LONG_AGO
         self._removed = 0
 
     def _is_sparse(self) -> bool:
@@ -180,7 +179,7 @@ class Partition:
         packed = b"".join(chain.from_iterable(connection.execute(_VECTORS, (low, high))))
         if len(packed) != len(stored) * self._embedder.dimension * 4:
             raise StorageError(f"{path}: vectors are missing; it is damaged, restore it from a backup")
-        sessions, agents, turns, valid_until, expires_at, categories, terms, created_at, *plain = zip(
+        sessions, agents, turns, valid_until, expires_at, categories, terms, *plain = zip(
             *stored, strict=True
         )
         vectors = QuantisedVectors.of(np.frombuffer(packed, "<f4").reshape(-1, self._embedder.dimension))
@@ -204,7 +203,6 @@ class Partition:
         counts = np.array([len(blob) // 4 for blob in terms])
         self._terms.extend(counts, np.frombuffer(b"".join(terms), "<u4"))
         self._neighbourhood.extend(self._columns["sessions"].view, self._vectors)
-        self._last_stored = max(self._last_stored, *created_at)
         return True
 
     @property
@@ -231,7 +229,6 @@ class Partition:
                 following=self._neighbourhood.following,
                 kinship=self._neighbourhood.kinship,
             ),
-            last_stored=self._last_stored,
             removed=self._removed,
             names=self._names,
             **view,

@@ -50,8 +50,6 @@ class ReadModel:
     valid_from: NDArray[np.int64]
     valid_until: NDArray[np.int64]
     expires_at: NDArray[np.int64]
-    last_stored: int
-    """When the last of them was stored."""
     removed: int
     """How many rows are of memories that were removed since."""
     names: Mapping[str, int]
@@ -73,18 +71,12 @@ class ReadModel:
         and no answer should depend on whether it did.
         """
         now = microseconds(request.now)
-        if request.as_of is None:
-            # A clock that was set back must neither bring up what was superseded nor hide what is new. (But
-            # one that was ahead for a moment must not have everything expire.)
-            then, unexpired = max(now, self.last_stored), now
-        else:
-            then = microseconds(request.as_of)
-            unexpired = max(now, then)
+        then = now if request.as_of is None else microseconds(request.as_of)
         visible = self._for_all.copy()
         if then < self._latest:
-            visible[:] = self._may_be_seen(slice(None), then, unexpired, request)
+            visible[:] = self._may_be_seen(slice(None), then, max(now, then), request)
         elif len(rows := self._others):
-            visible[rows] = self._may_be_seen(rows, then, unexpired, request)
+            visible[rows] = self._may_be_seen(rows, then, max(now, then), request)
         if request.categories is not None:
             visible &= np.isin(self.categories, [CATEGORIES[category] for category in request.categories])
         return visible
