@@ -36,6 +36,7 @@ def evidence(count: int, **arrays: Any) -> CandidateEvidence:
         said=np.zeros(count),
         wordings=np.arange(1, count + 1),
         among=100,
+        impersonal=False,
     )
     return candidates._replace(**given_)
 

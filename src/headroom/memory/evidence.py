@@ -29,6 +29,7 @@ class Query(NamedTuple):
     terms: Terms
     asks_for_time: bool
     asks_for_choice: bool
+    impersonal: bool
     times: tuple[NamedTime, ...]
     """Those that it names."""
 
@@ -37,7 +38,9 @@ class Query(NamedTuple):
         """Read a query's text; "last week" is the one before `now` (timezone-aware)."""
         lexemes = analyse_query(text)
         times = named_times(text, now)
-        return cls(vector, lexemes.terms, lexemes.asks_for_time, lexemes.asks_for_choice, times)
+        return cls(
+            vector, lexemes.terms, lexemes.asks_for_time, lexemes.asks_for_choice, lexemes.impersonal, times
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,7 @@ def gather(
         said=columns.said[rows],
         wordings=columns.wordings[rows],
         among=len(seen),
+        impersonal=query.impersonal,
     )
 
 

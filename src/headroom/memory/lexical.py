@@ -43,6 +43,12 @@ _CHOICE: Final = r"should\b|would suit|to (?:use|choose|pick|take|buy)\b|for (?:
 _ASKS_FOR_CHOICE: Final = re.compile(
     rf"\b(?:({_ADVICE})|(?:what|which|best)\b(?:[^.?!\n]*\b({_ADVICE}|{_CHOICE})|[^.?!\n]*))", re.IGNORECASE
 )
+_FIRST_PERSON: Final = re.compile(r"\b(?:i|me|my|mine|myself|we|us|our|ours)\b", re.IGNORECASE)
+_ASKS_ABOUT: Final = re.compile(
+    r"(?:^|[.!?,;:\n])[^\S\n]*(?:whats?|who|whom|whose|when|where|why|how|which"
+    r"|is|are|was|were|do|does|did|explain|define)\b",
+    re.IGNORECASE,
+)
 _ROW: Final = np.uint64(0xFFFF_FFFF)
 
 
@@ -72,6 +78,8 @@ class QueryLexemes:
     """Whether it wants to know when."""
     asks_for_choice: bool
     """Whether it wants to know what to choose: "which … should I", "recommend", "what … for my …"."""
+    impersonal: bool
+    """Whether it asks, in English, without a word for who asks: "what is the fastest car?"."""
 
 
 def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
@@ -96,6 +104,7 @@ def analyse_query(text: str) -> QueryLexemes:
         terms=_unique(_terms(_words(text))),
         asks_for_time=asks_for_time(text),
         asks_for_choice=any(match.lastindex for match in _ASKS_FOR_CHOICE.finditer(text)),
+        impersonal=_ASKS_ABOUT.search(text) is not None and _FIRST_PERSON.search(text) is None,
     )
 
 
