@@ -37,6 +37,8 @@ _UNSPACED: Final = (
     r"\u1000-\u103f\u1050-\u108f\u1780-\u17d3\u17d7\u17dc"
 )
 _WORD: Final = re.compile(rf"[{_UNSPACED}]\u00aa*|[^\W_{_UNSPACED}]+(?:'[^\W_]+|\+\+|\#)?")
+_RUN: Final = re.compile(r"[^\W_]+")
+_HAS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 # Hebrew and Arabic points are as good as accents: whoever writes a word seldom writes them.
 _ACCENT: Final = re.compile(
     r"[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u064b-\u0652\u0670]"
@@ -145,13 +147,27 @@ def _wording(text: str) -> int:
     return int.from_bytes(digest, "little", signed=True) or 1
 
 
-def _words(text: str) -> list[str]:
+def unspaced(word: str) -> list[str]:
+    """The parts of a word that is written without spaces around it, for `contains`; of another word none."""
+    runs = _found(_RUN, _folded(word))
+    return runs if any(map(_HAS_UNSPACED.search, runs)) else []
+
+
+def contains(text: str, parts: Iterable[str]) -> bool:
+    """Whether the text has each of these parts of words somewhere, be it within another word."""
     folded = _folded(text)
+    return all(part in folded for part in parts)
+
+
+def _words(text: str) -> list[str]:
+    return [word.removesuffix("'s") for word in _found(_WORD, _folded(text))]
+
+
+def _found(pattern: re.Pattern[str], folded: str) -> list[str]:
+    """What the pattern matches, with all marks."""
     if folded.isascii() or not _MARK.search(folded):
-        words = _WORD.findall(folded)
-    else:
-        words = [folded[slice(*found.span())] for found in _WORD.finditer(_MARK.sub(_letter, folded))]
-    return [word.removesuffix("'s") for word in words]
+        return pattern.findall(folded)
+    return [folded[slice(*found.span())] for found in pattern.finditer(_MARK.sub(_letter, folded))]
 
 
 def _letter(found: re.Match[str]) -> str:
