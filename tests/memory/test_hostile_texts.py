@@ -17,7 +17,7 @@ MARKS = ["\u0301\u0327", "\u0f73", "\uff9e\u0301", "\u0345\u0301"]
 PATTERNS = [
     " ", "(", "( ", ") (", "(x) ", "\n", ".", "? ", "\uff1f", "'", "a'", "a+", "#", "1", "2023 ", "20 of ",
     "june ", "last ", "a couple of ", "what ", "best ", "should ", "which to ", "\u0e44\u0e21\u0e49",
-    "\u092c\u0947", "\ufdfa", "\u0130", *(30 * mark[:1] + "a" for mark in MARKS),
+    "\u092c\u0947", "\u094d\u200d", "\ufdfa", "\u0130", *(30 * mark[:1] + "a" for mark in MARKS),
 ]  # fmt: skip
 
 

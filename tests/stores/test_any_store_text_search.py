@@ -41,6 +41,74 @@ def test_all_of_the_words_in_any_form_and_order(store: MemoryStore, text: str, f
 
 
 @pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("日本語", ["私は日本語とPythonを勉強中", "「日本語」、英語"]),
+        ("英語 日本語", ["「日本語」、英語"]),
+        ("日本語、英語。", ["「日本語」、英語"]),
+        ("「英語」", ["「日本語」、英語"]),
+        ("日語", []),
+        ("語と日", []),
+        ("日本語とpython", ["私は日本語とPythonを勉強中"]),
+        ("葛飾", ["葛\U000e0100飾のカフェ cafés"]),
+        ("葛\U000e0101飾 cafe", ["葛\U000e0100飾のカフェ cafés"]),
+        ("\uff76\uff8c\uff6a", ["葛\U000e0100飾のカフェ cafés"]),
+        ("葛飾 tea", []),
+        ("ข้าวผัด", ["ฉันชอบกินข้าวผัดกับน้ำ"]),
+        ("น้\u0e4dา กิน", ["ฉันชอบกินข้าวผัดกับน้ำ"]),
+        ("ข้าวต้ม", []),
+        ("ខ្មែរ", ["ខ្ញុំរៀនភាសាខ្មែរ"]),
+        ("မြန်မာ", ["ကျွန်တော်မြန်မာစာသင်တယ်"]),
+        ("ລາວ", ["ຂ້ອຍຮຽນພາສາລາວ"]),
+    ],
+)
+def test_where_no_spaces_are_written_words_are_found_within_the_text(
+    store: MemoryStore, text: str, found: list[str]
+) -> None:
+    add(
+        store,
+        memory("私は日本語とPythonを勉強中"),
+        memory("「日本語」、英語"),
+        memory("葛\U000e0100飾のカフェ cafés"),
+        memory("ฉันชอบกินข้าวผัดกับน้ำ"),
+        memory("ខ្ញុំរៀនភាសាខ្មែរ"),
+        memory("ကျွန်တော်မြန်မာစာသင်တယ်"),
+        memory("ຂ້ອຍຮຽນພາສາລາວ"),
+        memory("Drinks tea"),
+        memory("日本語 英語 葛飾 カフェ", "bob"),
+    )
+
+    assert search(store, text) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["本%", "%本%", "_本", "本*", '"本', "本'", "本\\", "(本", "-本", "本 OR 猫", "本・"]
+)
+def test_nor_is_anything_syntax_where_no_spaces_are_written(store: MemoryStore, text: str) -> None:
+    add(store, memory("日本語"), memory("猫"))
+
+    assert search(store, text) == ([] if "猫" in text else ["日本語"])
+
+
+@settings(PATIENT)
+@given(st.text("日本語東京がパをーกขคไា", min_size=1, max_size=20), st.data())
+def test_every_part_of_a_text_without_spaces_finds_it(
+    store: MemoryStore, text: str, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(start + 1, len(text)))
+    (stored,) = add(store, memory(f"Café {text}です"))
+
+    assert stored.content in search(store, f"{text[start:end]} café")
+
+
+def test_words_without_spaces_may_be_as_many_as_one_likes(store: MemoryStore) -> None:
+    add(store, memory("日本語"), memory("日曜日"))
+
+    assert search(store, "日 本語 " * 50_000) == ["日本語"]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '"',

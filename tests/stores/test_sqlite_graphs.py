@@ -4,11 +4,13 @@ import json
 import logging
 import os
 import shutil
+import sqlite3
 import stat
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -526,6 +528,23 @@ def test_a_snapshot_saves_building_it_again(
     assert {stat.S_IMODE(file.stat().st_mode) for file in (graph, description)} == {0o600}
     assert stat.S_IMODE(graph.parent.stat().st_mode) == 0o700
     assert sorted(path.name for path in graph.parent.iterdir()) == ["1.hnsw", "1.json"]
+
+    later = open_file(**SMALL)
+    assert graph_of(later) is not None
+    assert sum(built) == 0
+    assert agreement(later, texts_of(memories)) > 0.99
+
+
+def test_a_snapshot_outlives_another_version_of_the_database(
+    filled: tuple[SqliteStore, list[Memory]], open_file: Open, db_path: Path, built: list[int]
+) -> None:
+    store, memories = filled
+    store.close()
+    with closing(sqlite3.connect(db_path)) as connection:
+        connection.execute("UPDATE memories SET terms = x''")
+        connection.execute("DELETE FROM changes")
+        connection.execute("PRAGMA user_version = 3")
+        connection.commit()
 
     later = open_file(**SMALL)
     assert graph_of(later) is not None

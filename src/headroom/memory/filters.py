@@ -124,7 +124,9 @@ class MemoryFilter:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Each of these top-level keys has this value."""
     text: str | None = None
-    """Contains all of these words (full-text index: word stems, any order)."""
+    """Contains all of these words (full-text index: word stems, any order).
+
+    Where no spaces are written, as in Chinese, Japanese and Thai, they may be anywhere within a run."""
     order: MemoryOrder = MemoryOrder.OLDEST
     limit: int | None = None
     offset: int = 0

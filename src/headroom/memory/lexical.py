@@ -30,10 +30,26 @@ STOP_WORDS: Final = frozenset(
 )
 """Words that every text has. Dropping them brings BM25 4.6 points of recall@10, longer lists no more."""
 
-# Chinese and Japanese write no spaces, so each of their characters is a word. And "C++" and "C#" are not "C".
-_UNSPACED: Final = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD: Final = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:'[^\W_]+|\+\+|\#)?")
-_ACCENT: Final = re.compile(r"[\u0300-\u036f]")
+# Chinese, Japanese, Thai, Lao, Burmese and Khmer write no spaces, so each of their characters is a word, but
+# not each of their digits. And "C++" and "C#" are not "C".
+_UNSPACED: Final = (
+    r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u0edc-\u0edf"
+    r"\u1000-\u103f\u1050-\u108f\u1780-\u17d3\u17d7\u17dc"
+)
+_WORD: Final = re.compile(rf"[{_UNSPACED}]\u00aa*|[^\W_{_UNSPACED}]+(?:'[^\W_]+|\+\+|\#)?")
+_RUN: Final = re.compile(r"[^\W_]+")
+_HAS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
+# Hebrew and Arabic points are as good as accents: whoever writes a word seldom writes them.
+_ACCENT: Final = re.compile(
+    r"[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u064b-\u0652\u0670]"
+)
+# After an Indian or unspaced character, joiners and variation selectors say only how to draw it; else,
+# they end a word ("\u2139\ufe0finfo").
+_DRAWING: Final = re.compile(
+    rf"[\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef](?<=[\u0900-\u0dff{_UNSPACED}].)"
+)
+# Vowel signs are marks, which Python takes for no part of a word. These are the scripts that have any.
+_MARK: Final = re.compile(r"[\u0591-\u1aaf\u1b00-\u1cff\ua800-\uabff\ufb1e\U00010000-\U0001efff](?<!\w)")
 _FINAL_PUNCTUATION: Final = " .!?…,;:。！？"  # noqa: RUF001 - Chinese and Japanese text ends in the full-width ones
 _PAUSE: Final = re.compile(r"[.,;:!?…](?= )")
 _LONGEST_WORD: Final = 40
@@ -140,8 +156,32 @@ def _wording(text: str) -> int:
     return int.from_bytes(digest, "little", signed=True) or 1
 
 
+def unspaced(word: str) -> list[str]:
+    """The parts of a word that is written without spaces around it, for `contains`; of another word none."""
+    runs = _found(_RUN, _folded(word))
+    return runs if any(map(_HAS_UNSPACED.search, runs)) else []
+
+
+def contains(text: str, parts: Iterable[str]) -> bool:
+    """Whether the text has each of these parts of words somewhere, be it within another word."""
+    folded = _folded(text)
+    return all(part in folded for part in parts)
+
+
 def _words(text: str) -> list[str]:
-    return [word.removesuffix("'s") for word in _WORD.findall(_folded(text))]
+    return [word.removesuffix("'s") for word in _found(_WORD, _folded(text))]
+
+
+def _found(pattern: re.Pattern[str], folded: str) -> list[str]:
+    """What the pattern matches, with all marks."""
+    if folded.isascii() or not _MARK.search(folded):
+        return pattern.findall(folded)
+    return [folded[slice(*found.span())] for found in pattern.finditer(_MARK.sub(_letter, folded))]
+
+
+def _letter(found: re.Match[str]) -> str:
+    """In place of a mark a letter, so that it is part of the word; one that no folded text has."""
+    return "\u00aa" if unicodedata.category(found[0]) in ("Mn", "Mc") else found[0]
 
 
 def _folded(text: str) -> str:
@@ -149,7 +189,7 @@ def _folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     letters = unicodedata.normalize("NFKD", text.replace("\u2019", "'").casefold())
-    return unicodedata.normalize("NFC", _ACCENT.sub("", letters))
+    return unicodedata.normalize("NFC", _DRAWING.sub("", _ACCENT.sub("", letters)))
 
 
 @lru_cache(maxsize=65_536)

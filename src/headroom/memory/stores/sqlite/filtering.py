@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
+from headroom.memory import lexical
 from headroom.memory.filters import MemoryFilter, MemoryOrder
 from headroom.memory.model import ScopeLevel
 from headroom.memory.stores.sqlite.rows import microseconds
@@ -91,13 +92,23 @@ def _kind(where: MemoryFilter) -> Iterator[Clause]:
 def _text(where: MemoryFilter, user: int) -> Iterator[Clause]:
     # Without a letter or digit there is no word to look for.
     if where.text is not None and any(map(str.isalnum, where.text)):
-        # Each word a quoted string, so that nothing in it is FTS5's syntax.
-        words = where.text.replace("\0", " ").split()
-        quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words)
-        yield (
-            "key IN (SELECT rowid FROM memory_text WHERE memory_text MATCH ? AND rowid BETWEEN ? AND ?)",
-            (quoted, *key_range(user)),
-        )
+        quoted, parts = [], []
+        for word in where.text.replace("\0", " ").split():
+            if found := lexical.unspaced(word):
+                parts += found
+            else:  # a quoted string, so that nothing in it is FTS5's syntax
+                quoted.append('"' + word.replace('"', '""') + '"')
+        if quoted:
+            yield (
+                "key IN (SELECT rowid FROM memory_text WHERE memory_text MATCH ? AND rowid BETWEEN ? AND ?)",
+                (" ".join(quoted), *key_range(user)),
+            )
+        if parts:  # to the full-text index, a run without spaces is one word
+            yield "contains_parts(content, ?)", (json.dumps(parts),)
+
+
+def _contains_parts(content: str, parts: str) -> bool:
+    return lexical.contains(content, json.loads(parts))
 
 
 def _contains_items(metadata: str | None, wanted: str) -> bool:
@@ -113,4 +124,5 @@ def _same(one: object, other: object) -> bool:
 def register_functions(connection: sqlite3.Connection) -> None:
     """Give the connection the functions that `condition` calls."""
     connection.create_function("casefold", 1, str.casefold, deterministic=True)
+    connection.create_function("contains_parts", 2, _contains_parts, deterministic=True)
     connection.create_function("contains_items", 2, _contains_items, deterministic=True)

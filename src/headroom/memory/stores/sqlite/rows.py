@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from headroom.memory import lexical
 from headroom.memory.model import Memory, MemoryCategory
-from headroom.memory.stores.sqlite.schema import NUMBER_BITS
+from headroom.memory.stores.sqlite.schema import NUMBER_BITS, analysed
 
 _CATEGORIES: Final = {category.value: category for category in MemoryCategory}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,14 +89,9 @@ def to_memory(row: Sequence[Any]) -> Memory:
 
 def to_row(memory: Memory) -> tuple[Any, ...]:
     """What `INSERT` stores of the memory, after its key and its chain."""
-    lexemes = lexical.analyse(memory.content, memory.entities)
     return (
         fingerprint(memory),
-        lexemes.terms.astype("<u4").tobytes(),
-        int(lexemes.subject),
-        lexemes.asks,
-        lexemes.dated,
-        lexemes.wording,
+        *analysed(memory.content, memory.entities),
         memory.id,
         memory.content,
         memory.session_id,

@@ -1,8 +1,9 @@
 """The database's tables, and how an older database becomes a current one."""
 
+import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from headroom.errors import SchemaVersionError, StorageError
@@ -24,7 +25,7 @@ def key_range(user: int) -> tuple[int, int]:
 
 
 # `terms`, `subject`, `asks`, `dated` and, from version 2 on, `wording` are what `analyse` of
-# headroom.memory.lexical makes of the content: whoever changes that adds a migration that analyses all anew.
+# headroom.memory.lexical makes of content and entities: whoever changes that adds `_analyse_anew` once more.
 _VERSION_1: Final = (
     # One row. `revision` grows with each commit that changes a memory; a read model older than `horizon`
     # cannot be brought up to date from `changes` and is read anew.
@@ -114,25 +115,47 @@ def _create(connection: sqlite3.Connection) -> None:
 def _add_wordings(connection: sqlite3.Connection) -> None:
     # 0 stands for the unknown: a process that began with version 1 goes on writing rows without one.
     connection.execute("ALTER TABLE memories ADD COLUMN wording INTEGER NOT NULL DEFAULT 0")
-    _read_wordings(connection)
 
 
-def _read_wordings(connection: sqlite3.Connection) -> None:
-    """Analyse all wordings anew; in version 2, only letters and digits counted."""
-    connection.create_function("wording_of", 1, lambda content: lexical.analyse(content).wording)
+def _analyse_anew(connection: sqlite3.Connection) -> None:
+    """Analyse all texts anew.
+
+    In version 2, only letters and digits counted in a wording; in version 3, marks were no part of a word.
+    """
     # Nothing is closed here: noted as changed, every memory would be read anew by all readers, one by one.
     (trigger,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'memory_closed'").fetchone()
     connection.execute("DROP TRIGGER memory_closed")
-    connection.execute("UPDATE memories SET wording = wording_of(content)")
+    stored = connection.execute(
+        "SELECT key, content, entities, terms, subject, asks, dated, wording FROM memories"
+    )
+    for key, content, entities, *before in stored:
+        after = analysed(content, json.loads(entities or "[]"))
+        if after != tuple(before):
+            connection.execute(
+                "UPDATE memories SET terms = ?, subject = ?, asks = ?, dated = ?, wording = ? WHERE key = ?",
+                (*after, key),
+            )
     connection.execute(trigger)
 
 
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (_create, _add_wordings, _read_wordings)
-"""The n-th brings a database from version n to n + 1."""
+def analysed(content: str, entities: Iterable[str]) -> tuple[bytes, int, bool, bool, int]:
+    """What the columns `terms`, `subject`, `asks`, `dated` and `wording` hold of a memory."""
+    lexemes = lexical.analyse(content, entities)
+    terms = lexemes.terms.astype("<u4").tobytes()
+    return terms, lexemes.subject, lexemes.asks, lexemes.dated, lexemes.wording
+
+
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
+    _create,
+    _add_wordings,
+    _analyse_anew,
+    _analyse_anew,
+)
+"""The n-th brings a database from version n to n + 1; of those that are the same, the last does for all."""
 
 
 def prepare(connection: sqlite3.Connection, path: str, timeout: float) -> None:
-    """Make a new or older database a current one, each step in one transaction.
+    """Make a new or older database a current one, in one transaction.
 
     Raises:
         SchemaVersionError: a newer Headroom wrote it.
@@ -147,19 +170,20 @@ def prepare(connection: sqlite3.Connection, path: str, timeout: float) -> None:
         # Pages that become free can be given back bit by bit, if this is said before there are any.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _write_ahead(connection, timeout)
-    while version < len(MIGRATIONS):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            version = _check(connection, path)  # another process may have been faster
-            if version < len(MIGRATIONS):
-                MIGRATIONS[version](connection)
-                version += 1
-                connection.execute(f"PRAGMA user_version = {version}")
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.rollback()
-            raise
+    if version == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        missing = MIGRATIONS[_check(connection, path) :]  # another process may have been faster
+        for number, migrate in enumerate(missing, 1):
+            if migrate not in missing[number:]:
+                migrate(connection)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
 
 
 def _check(connection: sqlite3.Connection, path: str) -> int:
