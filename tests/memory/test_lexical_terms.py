@@ -60,6 +60,7 @@ def test_the_subject_is_the_first_word_that_says_something() -> None:
 @pytest.mark.parametrize(
     ("text", "asks"),
     [
+        ("\u0645\u0646 \u0623\u0646\u062a\u061f", True),
         ("Do you like it?", True),
         ("Did you paint it? (a photo of a sunrise)", True),
         ("好きですか？", True),  # noqa: RUF001 - full width

@@ -129,7 +129,8 @@ def _asks(text: str) -> bool:
     note = said.rfind("(")
     if note >= 0 and said.endswith(")") and ")" not in said[note:-1]:
         said = said[:note].rstrip()
-    return unicodedata.normalize("NFKC", said[-1:]).endswith("?")  # full-width ones are compatible
+    # Full-width ones are compatible with the first, the Arabic one is not.
+    return unicodedata.normalize("NFKC", said[-1:]).endswith(("?", "\u061f"))
 
 
 def _unique(terms: Iterable[int]) -> Terms:
