@@ -6,8 +6,10 @@ import pytest
 
 from headroom.errors import InvalidInputError, MemoryNotFoundError, MemorySupersededError
 from headroom.memory import Engine, Memory, MemoryCategory, MemoryFilter
+from headroom.memory.drafts import successor
 
 VERSIONS = 50
+DAY = timedelta(days=1)
 
 
 def current(engine: Engine) -> list[Memory]:
@@ -100,6 +102,19 @@ def test_a_fact_that_holds_only_later_can_be_superseded_now(engine: Engine) -> N
     new = engine.supersede(old.id, "Will move to Oslo")
 
     assert new.valid_from > old.valid_from
+
+
+def test_a_version_is_later_than_the_one_before_it_even_if_the_clock_was_set_back(engine: Engine) -> None:
+    old = engine.add("Lives in Oslo", "alice")
+    hour_ago = old.created_at - timedelta(hours=1)
+
+    new = successor(old, "Lives in Rome", now=hour_ago, max_content_length=100)
+    planned = successor(
+        old, "Lives in Rome", valid_from=old.valid_from + DAY, now=hour_ago, max_content_length=100
+    )
+
+    assert old.created_at < new.created_at == new.valid_from < old.created_at + timedelta(seconds=1)
+    assert (planned.created_at, planned.valid_from) == (new.created_at, old.valid_from + DAY)
 
 
 def test_a_chain_keeps_all_its_versions_in_order(engine: Engine, chain: list[Memory]) -> None:

@@ -73,17 +73,27 @@ def recalled(store: MemoryStore, *arguments: Any, **conditions: Any) -> list[str
     return [each.content for each in recall(store, *arguments, **conditions)]
 
 
-def is_recalled(each: Memory, wanted: RecallRequest) -> bool:
-    """What the answer to a recall is, said once more, in the simplest way."""
+def is_recalled(each: Memory, wanted: RecallRequest, later: Iterable[Memory] = ()) -> bool:
+    """What the answer to a recall is, said once more, in the simplest way; `later` are its next versions."""
     then = wanted.as_of or wanted.now
+    begun = each.valid_from <= then
+    ended = each.valid_until is not None and each.valid_until <= then
+    if wanted.as_of is None:
+        begun = begun or held_when_stored(each)
+        ended = ended or any(map(held_when_stored, later))
     return (
         each.user_id == wanted.scope.user_id
         and (wanted.all_sessions or each.visible_from(wanted.scope))
         and (wanted.categories is None or each.category in wanted.categories)
-        and each.valid_from <= then
-        and (each.valid_until is None or each.valid_until > then)
+        and begun
+        and not ended
         and (each.expires_at is None or each.expires_at > max(then, wanted.now))
     )
+
+
+def held_when_stored(each: Memory) -> bool:
+    """Whether it has begun, whatever a clock says that may have been set back since."""
+    return each.valid_from <= each.created_at
 
 
 def open_sqlite(path: Path | str, embedder_name: str = "words", **settings: Any) -> SqliteStore:

@@ -113,6 +113,21 @@ def test_versions_that_contradict_the_chain_that_is_there_are_left_out(
     assert empty.query(MemoryFilter(user_id="alice"), NOW) == [mine]
 
 
+def test_a_version_that_is_restored_later_ends_the_one_before_it(
+    full: MemoryStore, open_store: Callable[..., MemoryStore]
+) -> None:
+    google, _, anthropic = full.dump("alice")
+    full.clear("alice")
+    scope = Scope("alice", "s")
+    restore(full, [google])
+    assert recalled(full, scope=scope, now=NOW) == ["Works at Google"]
+
+    restore(full, [anthropic])
+
+    for store in (full, open_store()):
+        assert recalled(store, scope=scope, now=NOW) == ["Works at Anthropic"]
+
+
 def test_restoring_is_all_or_nothing(full: MemoryStore, empty: MemoryStore) -> None:
     dumped = [*full.dump(), memory("Half a \ud83d", "carol")]
 

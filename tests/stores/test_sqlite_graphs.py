@@ -26,6 +26,8 @@ from store_material import (
     open_sqlite,
     recalled,
     request,
+    successor,
+    supersede,
     vector_of,
     vectors_of,
 )
@@ -116,6 +118,19 @@ def test_it_finds_what_comparing_with_all_finds(filled: tuple[SqliteStore, list[
     store, memories = filled
 
     assert agreement(store, texts_of(memories)) > 0.99
+
+
+def test_it_finds_what_is_current_when_the_clock_is_set_back(
+    filled: tuple[SqliteStore, list[Memory]],
+) -> None:
+    store, (old, *_) = filled
+    supersede(store, old, successor(old, "Something else", at=NOW + SECOND))
+
+    found = {text for query in (old.content, "Something else") for text in recalled(store, query, now=NOW)}
+
+    assert graph_of(store) is not None
+    assert "Something else" in found
+    assert old.content not in found
 
 
 def test_small_partitions_have_none(open_file: Open) -> None:

@@ -132,8 +132,9 @@ def successor(
     Raises:
         InvalidInputError: a part that cannot be stored; the message names it.
     """
+    now = max(now, old.created_at + _INSTANT)  # the clock may have been set back meanwhile
     if valid_from is None:
-        # A clock that was set back must not make a version end before it began.
+        # No version ends before it began, not even one that is to hold only later.
         since = max(now, old.valid_from + _INSTANT)
     else:
         since = check_time(valid_from, "valid_from")

@@ -64,7 +64,8 @@ class MemoryStore(Protocol):
     vectors that are stored, the texts can be read, removed and embedded anew, but not searched or added to.
 
     A memory is true at a time t if `valid_from <= t`, and `t < valid_until` where it has such an end. It has
-    expired at t if `expires_at <= t`.
+    expired at t if `expires_at <= t`. For questions about now, what held when it was stored (`valid_from <=
+    created_at`) has begun and ended the versions before it, whatever a clock says that was set back since.
 
     Raises:
         StorageError: from every method, when the database cannot be read or written.

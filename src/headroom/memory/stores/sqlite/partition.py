@@ -24,14 +24,14 @@ from headroom.memory.stores.sqlite.reembedding import Embedder
 from headroom.memory.stores.sqlite.schema import key_range
 from headroom.memory.stores.sqlite.vector_index import ExactIndex, VectorIndex
 
-_STORED: Final = """
+_STORED: Final = f"""
     SELECT session_id, agent_id, turn_id, valid_until, expires_at, category, terms,
-        key, valid_from, importance, subject, asks, dated, wording
+        key, valid_from, importance, subject, asks, dated, wording, {rows.HELD}, {rows.OUTDATED}
     FROM memories WHERE key BETWEEN ? AND ? ORDER BY key
 """
 _VECTORS: Final = "SELECT vector FROM embeddings WHERE key BETWEEN ? AND ? ORDER BY key"
-_CHANGED: Final = """
-    SELECT DISTINCT changes.key, memories.key IS NOT NULL, valid_until, expires_at
+_CHANGED: Final = f"""
+    SELECT DISTINCT changes.key, memories.key IS NOT NULL, valid_until, expires_at, {rows.OUTDATED}
     FROM changes LEFT JOIN memories USING (key) WHERE user = ? AND revision > ? AND changes.key <= ?
 """
 
@@ -43,6 +43,8 @@ _DTYPES: Final = {
     "asks": np.bool_,
     "dated": np.bool_,
     "wordings": np.int64,
+    "held": np.bool_,
+    "outdated": np.bool_,
     "guides": np.bool_,
     "sessions": np.int64,
     "agents": np.int64,
@@ -152,11 +154,12 @@ class Partition:
         changed = connection.execute(_CHANGED, (self._user, self.revision, last)).fetchall()
         if not changed:
             return False
-        changed_keys, kept, valid_until, expires_at = (
+        changed_keys, kept, valid_until, expires_at, outdated = (
             np.array(values) for values in zip(*changed, strict=True)
         )
         places = np.searchsorted(keys, changed_keys)
         self._columns["valid_until"].replace(places, _ends(valid_until))
+        self._columns["outdated"].replace(places, outdated)
         self._columns["expires_at"].replace(places, np.where(kept, _ends(expires_at), LONG_AGO))
         if len(removed := places[kept == 0]):
             # Without a session, so that its neighbours become each other's.

@@ -50,6 +50,10 @@ class ReadModel:
     valid_from: NDArray[np.int64]
     valid_until: NDArray[np.int64]
     expires_at: NDArray[np.int64]
+    held: NDArray[np.bool_]
+    """Which held when they were stored."""
+    outdated: NDArray[np.bool_]
+    """Which have a later version that held when it was stored."""
     removed: int
     """How many rows are of memories that were removed since."""
     names: Mapping[str, int]
@@ -68,22 +72,26 @@ class ReadModel:
         """What was true at the request's time, has not expired, may be seen from its scope and is asked for.
 
         What has expired by now is gone for questions about the past too: housekeeping may have removed it,
-        and no answer should depend on whether it did.
+        and no answer should depend on whether it did. A clock that was set back hides nothing that was stored
+        since, and brings up nothing that was superseded.
         """
         now = microseconds(request.now)
         then = now if request.as_of is None else microseconds(request.as_of)
         visible = self._for_all.copy()
-        if then < self._latest:
-            visible[:] = self._may_be_seen(slice(None), then, max(now, then), request)
-        elif len(rows := self._others):
+        if len(rows := self._others):
             visible[rows] = self._may_be_seen(rows, then, max(now, then), request)
+        if then < (self._latest_planned if request.as_of is None else self._latest):
+            begun = self.valid_from <= then
+            visible &= begun | self.held if request.as_of is None else begun
         if request.categories is not None:
             visible &= np.isin(self.categories, [CATEGORIES[category] for category in request.categories])
         return visible
 
-    def _may_be_seen(self, rows: Rows | slice, then: int, unexpired: int, request: RecallRequest) -> Flags:
-        seen: Flags = (self.valid_from[rows] <= then) & (self.valid_until[rows] > then)
-        seen &= self.expires_at[rows] > unexpired
+    def _may_be_seen(self, rows: Rows, then: int, unexpired: int, request: RecallRequest) -> Flags:
+        """Which of the rows have neither ended nor expired, and may be seen from the request's scope."""
+        seen: Flags = (self.valid_until[rows] > then) & (self.expires_at[rows] > unexpired)
+        if request.as_of is None:
+            seen &= ~self.outdated[rows]
         if not request.all_sessions:
             scope = request.scope
             for column, name in (
@@ -110,3 +118,8 @@ class ReadModel:
     def _latest(self) -> int:
         """When the last of them began to be true."""
         return int(self.valid_from.max(initial=LONG_AGO))
+
+    @cached_property
+    def _latest_planned(self) -> int:
+        """The same of those that the clock has to begin."""
+        return int(self.valid_from.max(initial=LONG_AGO, where=~self.held))

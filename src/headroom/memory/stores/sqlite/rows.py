@@ -41,6 +41,15 @@ SELECT: Final = f"SELECT {_READ}"
 SELECT_BY_KEYS: Final = f"SELECT key, {_READ} WHERE key IN (SELECT value FROM json_each(?))"
 """Reads key, and what `to_memory` takes, of the memories whose keys are in a JSON array."""
 
+HELD: Final = "valid_from <= created_at"
+"""Whether a version held when it was stored: so it has begun, even if the clock was set back since."""
+
+OUTDATED: Final = """CASE WHEN superseded_by IS NULL THEN false ELSE EXISTS (
+    SELECT 1 FROM memories AS later WHERE later.chain = coalesce(memories.chain, memories.key)
+    AND later.key > memories.key AND later.valid_from <= later.created_at
+) END"""
+"""Whether a later version held when it was stored: so this one has ended in the same way."""
+
 _COLUMNS: Final = ("key", "chain", "fingerprint", "terms", "subject", "asks", "dated", "wording", *_FIELDS)
 
 INSERT: Final = f"INSERT INTO memories ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"

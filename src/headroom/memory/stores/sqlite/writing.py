@@ -84,7 +84,7 @@ def supersede(connection: sqlite3.Connection, memory_id: str, successor: Draft) 
     if successor.memory.user_id != user_id:
         raise InvalidInputError("a memory cannot be superseded by one of another user")
     writer = _Writer(connection)
-    writer.close(key, successor)
+    writer.close(key, first, successor)
     writer.insert(successor, chain=first)
 
 
@@ -102,11 +102,10 @@ def restore(connection: sqlite3.Connection, dumped: Iterable[Draft]) -> int:
             if before is None:
                 continue
             key, before_chain, superseded_by = before
-            if superseded_by is None:
-                writer.close(key, draft)
-            elif superseded_by != memory.id:
+            if superseded_by not in (None, memory.id):
                 continue
             chain = before_chain or key
+            writer.close(key, chain, draft)
         writer.insert(draft, chain)
         restored += 1
     return restored
@@ -185,12 +184,16 @@ class _Writer:
         user, number = execute("SELECT user, last FROM users WHERE name = ?", (user_id,)).fetchone()
         return key_range(user)[0] + int(number)
 
-    def close(self, key: int, successor: Draft) -> None:
+    def close(self, key: int, first: int, successor: Draft) -> None:
+        """Close the version; it is read anew with those before it that may end with it only now."""
         self._revise()
         memory = successor.memory
         self._connection.execute(
-            "UPDATE memories SET superseded_by = ?, valid_until = ? WHERE key = ?",
-            (memory.id, rows.microseconds(memory.valid_from), key),
+            "UPDATE memories SET superseded_by = coalesce(superseded_by, :id), "
+            "valid_until = coalesce(valid_until, :since) WHERE coalesce(chain, key) = :first AND key BETWEEN "
+            f"coalesce((SELECT max(key) FROM memories WHERE chain = :first AND {rows.HELD}), :first) "
+            "AND :key",
+            {"id": memory.id, "since": rows.microseconds(memory.valid_from), "first": first, "key": key},
         )
 
     def prolong(self, memory_id: str, expires_at: datetime | None) -> None:
