@@ -8,7 +8,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, move_on_after, to_thread
 from anyio.lowlevel import RunVar
 
 from headroom.errors import OverloadedError
@@ -312,6 +312,11 @@ class HierarchicalMemory:
                 ended.set_result(None)
 
         try:
-            return await to_thread.run_sync(work, limiter=lane.threads, abandon_on_cancel=abandon_on_cancel)
+            # Only the wait for a thread is cut short: what has begun keeps to the same patience by itself.
+            with move_on_after(patience.left() if bounded else None):
+                return await to_thread.run_sync(
+                    work, limiter=lane.threads, abandon_on_cancel=abandon_on_cancel
+                )
         finally:
             ended.cancel()  # unless it has begun: then it ends in its own time
+        raise OverloadedError("too many calls were before this one at the memory; try again later")
