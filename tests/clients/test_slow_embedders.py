@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
+import anyio
 import pytest
 from asking import CLIENTS, block, got, user
 
 from headroom import with_memory
-from headroom.errors import EmbedderUnavailableError
+from headroom.errors import EmbedderUnavailableError, OverloadedError
 from headroom.memory import Engine, MemoryConfig, patience
 from headroom.testing import ScriptedServer
 
@@ -80,6 +81,47 @@ def test_many_answers_wait_no_longer_than_one(
         assert {answer.result().choices[0].message.content for answer in answers} == {"Tea."}
     assert time.monotonic() - started < 5
     assert stuck.calls <= stuck.concurrency
+
+
+@pytest.mark.anyio
+async def test_an_answer_does_not_wait_for_the_direct_searches_that_wait_for_the_embedder(
+    serve: Callable[..., ScriptedServer], engine: Engine, stuck: Stuck
+) -> None:
+    """And what it gave up is not done when they have ended."""
+    inner = CLIENTS["openai", True](serve("Tea."))
+    client = with_memory(inner, "alice", memory=engine)
+    async with anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(client.memory.search, f"cup {number}")
+        await anyio.wait_all_tasks_blocked()
+        try:
+            with anyio.fail_after(10):
+                completion = await client.chat.completions.create(**QUESTION)
+        finally:
+            stuck.answers.set()
+    await inner.close()
+
+    assert completion.choices[0].message.content == "Tea."
+    failures = client.memory.last_exchange.failures
+    assert [(failure.step, type(failure.error)) for failure in failures] == [("recall", OverloadedError)]
+    assert stuck.calls == 20
+
+
+@pytest.mark.anyio
+async def test_many_answers_in_tasks_wait_not_much_longer_than_one(
+    serve: Callable[..., ScriptedServer], engine: Engine
+) -> None:
+    inner = CLIENTS["openai", True](serve([f"Tea.\n{block(f'Owns cup {number}')}" for number in range(20)]))
+    client = with_memory(inner, "alice", memory=engine)
+    started = time.monotonic()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(lambda: client.chat.completions.create(**QUESTION))
+    took = time.monotonic() - started
+    await inner.close()
+
+    assert took < 5
+    assert client.memory.failures == 40
 
 
 def test_a_direct_call_waits_and_finds_the_embedder_as_it_was(

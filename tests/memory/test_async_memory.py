@@ -14,7 +14,7 @@ import pytest
 
 from headroom.errors import ClosedError, InvalidInputError, MemoryNotFoundError, OverloadedError
 from headroom.face import AsyncScopedMemory
-from headroom.memory import Engine, HierarchicalMemory, Memory, MemoryConfig, MemoryFilter
+from headroom.memory import Engine, HierarchicalMemory, Memory, MemoryConfig, MemoryFilter, patience
 from headroom.scope import Scope
 
 pytestmark = pytest.mark.anyio
@@ -258,6 +258,22 @@ async def test_searches_go_on_while_others_wait_for_a_lock(memory: HierarchicalM
                     assert [memory.id for memory in found] == [tea.id]
         finally:
             locked.set()
+
+
+async def test_a_search_in_a_hurry_does_not_wait_for_a_thread_for_long(memory: HierarchicalMemory) -> None:
+    done, go_on = Event(), Event()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(memory.engine.concurrency):
+            tasks.start_soon(memory.run_search, go_on.wait)
+        await anyio.wait_all_tasks_blocked()
+        try:
+            with patience.lasting(0.05), anyio.fail_after(10), pytest.raises(OverloadedError, match="later"):
+                await memory.run_search(done.set)
+        finally:
+            go_on.set()
+
+    assert not done.is_set()
 
 
 async def test_many_at_once_are_all_served(memory: HierarchicalMemory) -> None:

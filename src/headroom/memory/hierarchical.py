@@ -8,10 +8,11 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, move_on_after, to_thread
 from anyio.lowlevel import RunVar
 
 from headroom.errors import OverloadedError
+from headroom.memory import patience
 from headroom.memory.config import MemoryConfig
 from headroom.memory.drafts import NewMemory
 from headroom.memory.engine import Engine, Progress
@@ -30,6 +31,8 @@ class _Lane:
         self.threads = CapacityLimiter(threads)
         self.calls = 0
         """How many run or wait. What was given up is one of them until its thread has ended with it."""
+        self.stuck = False
+        """Whether the call that ended last had run out of its patience."""
         self._lock = Lock()  # threads end when they will
 
     def enter(self) -> None:
@@ -265,9 +268,21 @@ class HierarchicalMemory:
         return await self._in_thread(self._of_this_loop().searches, partial(function, *args, **kwargs))
 
     async def run_in_turn(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `run` does, for work that must not be lost: however many wait, it waits as well."""
-        call = partial(function, *args, **kwargs)
-        return await self._in_thread(self._of_this_loop().in_turn, call, bounded=False)
+        """What `run` does, for work that must not be lost: however many wait, it waits as well.
+
+        That costs it no patience, as long as those before it get on with theirs.
+        """
+        lane = self._of_this_loop().in_turn
+
+        def call() -> T:
+            if not lane.stuck:
+                patience.renew()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                lane.stuck = patience.is_over()
+
+        return await self._in_thread(lane, call, bounded=False)
 
     def _of_this_loop(self) -> _Lanes:
         lanes = self._lanes.get(None)
@@ -297,6 +312,11 @@ class HierarchicalMemory:
                 ended.set_result(None)
 
         try:
-            return await to_thread.run_sync(work, limiter=lane.threads, abandon_on_cancel=abandon_on_cancel)
+            # Only the wait for a thread is cut short: what has begun keeps to the same patience by itself.
+            with move_on_after(patience.left() if bounded else None):
+                return await to_thread.run_sync(
+                    work, limiter=lane.threads, abandon_on_cancel=abandon_on_cancel
+                )
         finally:
             ended.cancel()  # unless it has begun: then it ends in its own time
+        raise OverloadedError("too many calls were before this one at the memory; try again later")

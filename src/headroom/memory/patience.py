@@ -18,7 +18,11 @@ _LEAST: Final = 0.1
 
 class _Deadline:
     def __init__(self, seconds: float) -> None:
-        self._over = time.monotonic() + seconds
+        self._seconds = seconds
+        self.renew()
+
+    def renew(self) -> None:
+        self._over = time.monotonic() + self._seconds
         self._extended = False
 
     def left(self) -> float:
@@ -45,6 +49,12 @@ def lasting(seconds: float) -> Iterator[None]:
         yield
     finally:
         _deadline.reset(token)
+
+
+def renew() -> None:
+    """Begin to wait anew, after a wait that was nobody's fault; without a hurry it changes nothing."""
+    if (deadline := _deadline.get()) is not None:
+        deadline.renew()
 
 
 def left() -> float | None:
