@@ -93,7 +93,7 @@ def test_it_is_what_the_slow_way_finds(partition: tuple[list[str], list[int], Fl
     assert rows.tolist() == np.flatnonzero(visible).tolist()
     vectors = columns.vectors.restored()
     says = [set(analyse(text).terms.tolist()) for text in texts]
-    wanted = query.terms.tolist()
+    wanted = query.lexemes.terms.tolist()
     frequency = np.array([sum(term in says[row] for row in rows) for term in wanted])
     rarity = np.log1p((len(rows) - frequency + 0.5) / (frequency + 0.5))
     for place, row in enumerate(rows.tolist()):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headroom.memory.lexical import analyse_query
 from headroom.memory.ranking import (
     CandidateEvidence,
     Weights,
@@ -36,7 +37,7 @@ def evidence(count: int, **arrays: Any) -> CandidateEvidence:
         said=np.zeros(count),
         wordings=np.arange(1, count + 1),
         among=100,
-        impersonal=False,
+        query=analyse_query("What did we say about it all?"),
     )
     return candidates._replace(**given_)
 

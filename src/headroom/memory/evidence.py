@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headroom.memory import ranking
-from headroom.memory.lexical import TermIndex, Terms, analyse_query
+from headroom.memory.lexical import QueryLexemes, TermIndex, analyse_query
 from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.ranking import WINDOW, CandidateEvidence, Flags, Floats, Rows
 from headroom.memory.timewords import NamedTime, named_times
@@ -26,21 +26,14 @@ class Query(NamedTuple):
 
     vector: Floats
     """Unit vector, shape (d,)."""
-    terms: Terms
-    asks_for_time: bool
-    asks_for_choice: bool
-    impersonal: bool
+    lexemes: QueryLexemes
     times: tuple[NamedTime, ...]
     """Those that it names."""
 
     @classmethod
     def of(cls, text: str, vector: Floats, now: datetime) -> Self:
         """Read a query's text; "last week" is the one before `now` (timezone-aware)."""
-        lexemes = analyse_query(text)
-        times = named_times(text, now)
-        return cls(
-            vector, lexemes.terms, lexemes.asks_for_time, lexemes.asks_for_choice, lexemes.impersonal, times
-        )
+        return cls(vector, analyse_query(text), named_times(text, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +112,10 @@ def gather(
     visible = np.ones(size, dtype=np.bool_) if visible is None else visible
     seen = np.flatnonzero(visible)
     # Counted among what is visible: nothing else may be felt in a score, nor how old these columns are.
-    terms, sayers = columns.terms.occurrences(query.terms)
+    terms, sayers = columns.terms.occurrences(query.lexemes.terms)
     counted = visible[sayers]
     terms, sayers = terms[counted], sayers[counted]
-    shares = ranking.term_shares(np.bincount(terms, minlength=len(query.terms)), len(seen))
+    shares = ranking.term_shares(np.bincount(terms, minlength=len(query.lexemes.terms)), len(seen))
     coverage = np.bincount(sayers, shares[terms], size).astype(np.float32)
     then = _said_then(query, columns, seen)
 
@@ -144,7 +137,7 @@ def gather(
     window_cosine = cosines[rows]
     if len(linked):  # for all others, the window is the memory
         weights = WINDOW * ((windows >= 0) & visible[windows])
-        says = np.zeros((len(query.terms), size), dtype=np.bool_)
+        says = np.zeros((len(query.lexemes.terms), size), dtype=np.bool_)
         says[terms, sayers] = True
         kin = columns.kinship[:, windows]
         window_cosine[linked] = ranking.window_cosine(cosines[windows], kin, weights)
@@ -155,17 +148,17 @@ def gather(
         window_cosine=window_cosine,
         window_coverage=window_coverage,
         said_then=then[rows],
-        subject_asked=(query.terms[:, np.newaxis] == columns.subjects[rows]).any(axis=0),
-        tells_when=columns.dated[rows] & query.asks_for_time,
+        subject_asked=(query.lexemes.terms[:, np.newaxis] == columns.subjects[rows]).any(axis=0),
+        tells_when=columns.dated[rows] & query.lexemes.asks_for_time,
         asks=columns.asks[rows],
-        guides=columns.guides[rows] & query.asks_for_choice,
+        guides=columns.guides[rows] & query.lexemes.asks_for_choice,
         sessions=columns.sessions[rows],
         importance=columns.importance[rows],
         levels=columns.levels[rows],
         said=columns.said[rows],
         wordings=columns.wordings[rows],
         among=len(seen),
-        impersonal=query.impersonal,
+        query=query.lexemes,
     )
 
 

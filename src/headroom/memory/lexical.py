@@ -59,12 +59,20 @@ _CHOICE: Final = r"should\b|would suit|to (?:use|choose|pick|take|buy)\b|for (?:
 _ASKS_FOR_CHOICE: Final = re.compile(
     rf"\b(?:({_ADVICE})|(?:what|which|best)\b(?:[^.?!\n]*\b({_ADVICE}|{_CHOICE})|[^.?!\n]*))", re.IGNORECASE
 )
-_FIRST_PERSON: Final = re.compile(r"\b(?:i|me|my|mine|myself|we|us|our|ours)\b", re.IGNORECASE)
+# Not "me": "tell me a joke" is not about who asks.
+_FIRST_PERSON: Final = re.compile(r"\b(?:i|my|mine|myself|we|our|ours)\b", re.IGNORECASE)
 _ASKS_ABOUT: Final = re.compile(
     r"(?:^|[.!?,;:\n])[^\S\n]*(?:whats?|who|whom|whose|when|where|why|how|which"
     r"|is|are|was|were|do|does|did|explain|define)\b",
     re.IGNORECASE,
 )
+_ASKS_WHO_ONE_IS: Final = re.compile(
+    r"\b(?:(?:know|remember|recall|learned|noted|stored|saved|told you|tell me|say)\b[^.?!\n]{0,30}"
+    r"\babout (?:me|myself)|(?:describe|summari[sz]e|remember) me|who (?:am i|i am))\b",
+    re.IGNORECASE,
+)
+_LEAST_SAID: Final = 3
+"""With fewer terms, a message that is not about who says it is near anything by coincidence only."""
 _ROW: Final = np.uint64(0xFFFF_FFFF)
 
 
@@ -94,8 +102,12 @@ class QueryLexemes:
     """Whether it wants to know when."""
     asks_for_choice: bool
     """Whether it wants to know what to choose: "which … should I", "recommend", "what … for my …"."""
+    asks_who_one_is: bool
+    """Whether it wants to know all that is known: "what do you know about me?"."""
     impersonal: bool
     """Whether it asks, in English, without a word for who asks: "what is the fastest car?"."""
+    slight: bool
+    """Whether it says too little to be near anything: "ok", "good morning"; but "my job?" is enough."""
 
 
 def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
@@ -116,11 +128,15 @@ def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
 
 def analyse_query(text: str) -> QueryLexemes:
     """What a query's text asks for."""
+    terms = _unique(_terms(_words(text)))
+    personal = _FIRST_PERSON.search(text) is not None
     return QueryLexemes(
-        terms=_unique(_terms(_words(text))),
+        terms=terms,
         asks_for_time=asks_for_time(text),
         asks_for_choice=any(match.lastindex for match in _ASKS_FOR_CHOICE.finditer(text)),
-        impersonal=_ASKS_ABOUT.search(text) is not None and _FIRST_PERSON.search(text) is None,
+        asks_who_one_is=_ASKS_WHO_ONE_IS.search(text) is not None,
+        impersonal=not personal and _ASKS_ABOUT.search(text) is not None,
+        slight=not personal and len(terms) < _LEAST_SAID,
     )
 
 

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from headroom.memory.lexical import QueryLexemes
 from headroom.memory.timewords import NamedTime
 
 Floats = NDArray[np.float32]
@@ -70,8 +71,8 @@ class CandidateEvidence(NamedTuple):
 
     among: int
     """How many memories these were found among."""
-    impersonal: bool
-    """Whether the query asks about something without a word for who asks."""
+    query: QueryLexemes
+    """What was asked."""
 
     cosine: Floats
     """Of its own vector and the query's."""
@@ -113,7 +114,10 @@ class Ranking(NamedTuple):
 
 
 def rank(evidence: CandidateEvidence, weights: Weights = WEIGHTS) -> Ranking:
-    """Order candidates by score; where that is equal, the narrower scope is first, then the more recent."""
+    """Order candidates by score; where that is equal, the narrower scope is first, then the more recent.
+
+    Where all that is known is asked for, importance counts as much as any likeness.
+    """
     own = (
         evidence.window_cosine
         + weights.coverage * evidence.window_coverage
@@ -121,7 +125,7 @@ def rank(evidence: CandidateEvidence, weights: Weights = WEIGHTS) -> Ranking:
         + weights.subject_asked * evidence.subject_asked
         + weights.tells_when * evidence.tells_when
         + weights.asks * evidence.asks
-        + weights.importance * evidence.importance
+        + (1.0 if evidence.query.asks_who_one_is else weights.importance) * evidence.importance
     )
     scores = (own + weights.session * session_best(own, evidence.sessions)).astype(np.float32)
     order = np.lexsort((-evidence.said, -evidence.levels, -scores.round(3)))
@@ -222,11 +226,15 @@ def relevance(evidence: CandidateEvidence, order: Rows) -> Floats:
     cosine = (evidence.cosine + evidence.window_cosine) / 2
     coverage = (evidence.coverage + evidence.window_coverage) / 2
     few = few_coincidences(evidence.among)
-    fit = cosine + 0.1 * coverage + 0.2 * evidence.said_then + few
-    if evidence.impersonal:
+    fit = cosine + 0.1 * coverage + 0.2 * evidence.said_then
+    if not evidence.query.slight:  # "Good morning" and "Likes tea" have a cosine of .28
+        fit += few
+    if evidence.query.impersonal:
         # "What is the fastest car?" is near "Drives a Honda" without asking for it. This keeps 19 of 100 more
         # such questions quiet, for 1 of 100 memories that are asked for directly.
         fit -= IMPERSONAL_LOSS * (1 - coverage)
+    if evidence.query.asks_who_one_is:
+        fit = np.maximum(fit, evidence.importance)
     # "What language for my new microservice?" and "Prefers Go for performance-critical code" have a cosine of
     # .1: that a preference matters where there is something to choose is nothing that sentence vectors know.
     # The fewer are known, the likelier one is meant; among many, a gain of .3 brought three to every choice.
