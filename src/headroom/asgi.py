@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from headroom.current import MemorySource, as_source, close_shared_memory, shared_memory, using
-from headroom.errors import ConfigurationError
+from headroom.errors import ConfigurationError, StorageError
 from headroom.memory.config import MemoryConfig
 from headroom.resolvers import (
     FromClient,
@@ -152,7 +152,8 @@ class MemoryMiddleware:
         session: The conversation, if any.
         agent: The agent, if any.
         memory: What `current_memory()` and clients without a memory of their own use in this application;
-            opened when the application starts and closed when it stops.
+            opened when the application starts and closed when it stops. Where the database fails at the
+            start, the application starts all the same (unless the config is strict) and each use tries again.
 
     `user`, `session` and `agent` are resolvers: functions of the connection that return an identifier or
     None. A bad identifier answers 400 where the client sent it (see `FromClient`).
@@ -224,13 +225,27 @@ class MemoryMiddleware:
             await send(message)
 
         try:
-            if isinstance(self._memory, MemoryConfig):
-                await to_thread.run_sync(shared_memory, self._memory)
+            await self._open()
         except Exception as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
         with using(self._memory):
             await self.app(connection, receive, closing_send)
+
+    async def _open(self) -> None:
+        if not isinstance(self._memory, MemoryConfig):
+            return
+        try:
+            await to_thread.run_sync(shared_memory, self._memory)
+        except StorageError as error:
+            if self._memory.strict:
+                raise
+            _log.warning(
+                "memory failed to open (%s: %s); the application starts without it, as strict is off, "
+                "and each use tries again",
+                type(error).__name__,
+                error,
+            )
 
     async def _close(self) -> None:
         if isinstance(self._memory, MemoryConfig):

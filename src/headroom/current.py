@@ -85,6 +85,13 @@ class LazyMemory:
         config = source.config if isinstance(source, HierarchicalMemory) else source
         return config is not None and config.strict
 
+    @property
+    def database(self) -> str:
+        """Where it is: equal user ids are one user in one database, and two in two."""
+        source = self._source
+        config = source.config if isinstance(source, HierarchicalMemory) else source or MemoryConfig()
+        return path.realpath(config.db_path)
+
     def open(self) -> HierarchicalMemory:
         """The memory itself; see `shared_memory`."""
         source = self._source

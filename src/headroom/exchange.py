@@ -110,6 +110,7 @@ class ExchangeTrace:
     """From the request to the whole of the answer, or to the end of its stream."""
     store_time: float | None = None
     finished: bool = False
+    """Whether the answer, or as much of it as arrived, is dealt with; it stays False where there was none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,9 @@ class TestStreamsKeepTheScopeOfTheirCall:
             manager = views[way]()
         with bind(user_id="eve"), manager as stream:
             stream.until_done() if way == "stream" else stream.read()
-            assert client.memory.last_exchange.scope.user_id == "bob"
+            assert client.memory.last_exchange is None
+            with bind(user_id="bob"):
+                assert client.memory.last_exchange.scope.user_id == "bob"
         assert owners(engine, "bob", "eve") == ["bob"]
 
     @pytest.mark.anyio

@@ -17,7 +17,7 @@ from starlette.types import Scope as Connection
 
 from headroom.asgi import MemoryMiddleware, trusted_header
 from headroom.current import current_memory, memory_in_use
-from headroom.errors import ClosedError, StorageError
+from headroom.errors import ClosedError
 from headroom.memory import Engine, HierarchicalMemory, MemoryConfig
 
 Connect: TypeAlias = Callable[..., TestClient]
@@ -81,13 +81,6 @@ def test_the_applications_own_startup_and_shutdown_have_the_memory_too(
         assert client.get("/", headers=ALICE).json() == 2
     with Engine(config) as engine:
         assert engine.count("alice") == 3
-
-
-def test_a_memory_that_cannot_be_opened_stops_the_start(connect: Connect, tmp_path: Path) -> None:
-    (tmp_path / "directory.db").mkdir()
-    app = counting_app(MemoryConfig(db_path=tmp_path / "directory.db"))
-    with pytest.raises(StorageError), connect(app):
-        raise AssertionError("started")
 
 
 async def live(app: Any) -> list[str]:

@@ -54,6 +54,7 @@ class Call:
         self._cleaning = core.options.extract
         self._under_way = True
         self._arrived = False
+        self._answered = True
         self._unfinished = [True]
         self._uncalled = [True]
         self._unattended = False
@@ -68,16 +69,16 @@ class Call:
 
     def make(self, method: Method, args: Sequence[Any]) -> Any:
         """Call the SDK's method."""
-        self._request.materialise()
-        with patience.lasting(patience.LITTLE), self._guarded("recall"):
-            self._recall()
-        parameters = self._prepared()
         try:
+            self._request.materialise()
+            with patience.lasting(patience.LITTLE), self._guarded("recall"):
+                self._recall()
+            parameters = self._prepared()
             with self._in_flight():
                 result = method(*args, **parameters)
         except BaseException:
-            if self._arrived:  # the SDK refused what arrived, for example as cut off
-                self.finish()
+            self._answered = self._arrived  # the SDK may have refused what arrived, for example as cut off
+            self.finish()
             raise
         if inspect.isawaitable(result):
             return self._awaited(result)
@@ -89,21 +90,32 @@ class Call:
 
     async def make_async(self, method: Method, args: Sequence[Any]) -> Any:
         """Call the SDK's method and await it."""
-        self._request.materialise()
-        with patience.lasting(patience.LITTLE), self._guarded("recall"):
-            await self._memory.run_search(self._recall)
-        parameters = self._prepared()
         try:
+            self._request.materialise()
+            with patience.lasting(patience.LITTLE), self._guarded("recall"):
+                await self._memory.run_search(self._recall)
+            parameters = self._prepared()
             with self._in_flight():
                 result = await method(*args, **parameters)
-        except BaseException:
-            if self._arrived:
-                await self.finish_async()
+        except BaseException as error:
+            await self._fail_async(error)
             raise
         return await self._delivered(result)
 
     async def _awaited(self, result: Awaitable[Any]) -> Any:
-        return await self._delivered(await result)
+        try:
+            answer = await result
+        except BaseException as error:
+            await self._fail_async(error)
+            raise
+        return await self._delivered(answer)
+
+    async def _fail_async(self, error: BaseException) -> None:
+        self._answered = self._arrived
+        if not isinstance(error, GeneratorExit):
+            await self.finish_async()
+        elif self._first():  # a coroutine that is dropped can await nothing any more
+            self._finish_unattended()
 
     async def _delivered(self, result: Any) -> Any:
         if self._deliver(result):
@@ -129,8 +141,9 @@ class Call:
         try:
             yield
         finally:
-            in_flight.reset(token)
             self._under_way = False
+            with suppress(ValueError):  # a coroutine that is dropped may be closed in another context
+                in_flight.reset(token)
 
     # Before
 
@@ -206,7 +219,7 @@ class Call:
     # After
 
     def finish(self) -> None:
-        """Store what the model noted; once, however often it is called."""
+        """Store what the model noted, and tell of the exchange; once, however often it is called."""
         if not self._first():
             return
         if _interrupts_the_engine():
@@ -266,7 +279,7 @@ class Call:
 
     def _note(self) -> bool:
         """Read what the answer asks for; whether there is any of it to be done."""
-        if self._exchange is None or self._trace is None:
+        if self._exchange is None or self._trace is None or not self._answered:
             return False
         if self._trace.model_time is None:
             self._trace.model_time = time.perf_counter() - self._started - (self._trace.recall_time or 0)
@@ -287,7 +300,7 @@ class Call:
 
     def _end_trace(self) -> None:
         if self._trace is not None:
-            self._trace.finished = not self._operations
+            self._trace.finished = self._answered and not self._operations
 
     def _call_back(self) -> object:
         callback = self._core.options.on_exchange
@@ -313,7 +326,8 @@ class Call:
     def _failed(self, step: str, error: Exception) -> None:
         if self._trace is not None and any(failure.error is error for failure in self._trace.failures):
             raise error  # on its way to a strict caller
-        strict = not self._unattended and self._core.is_strict(self._memory)
+        # Nothing is raised in the place of the error for which there is no answer.
+        strict = self._answered and not self._unattended and self._core.is_strict(self._memory)
         self._core.failed(step, error, self._trace, strict=strict)
 
 

@@ -14,6 +14,7 @@ from headroom.errors import (
     ConfigurationError,
     EmbedderMismatchError,
     MissingDependencyError,
+    MissingScopeError,
     OverloadedError,
     ScopeConflictError,
     StorageError,
@@ -44,9 +45,10 @@ _TELLING: Final = (
 )
 """Errors whose messages say what to do, and hold nothing of a user's."""
 
-_last_exchanges: ContextVar[tuple[tuple["weakref.ref[ClientCore]", ExchangeTrace], ...]] = ContextVar(
+_last_exchanges: ContextVar[tuple[tuple["weakref.ref[ClientCore]", str, ExchangeTrace], ...]] = ContextVar(
     "headroom_last_exchanges", default=()
 )
+"""Each with its client and database. A thread that serves one user after the other keeps its context."""
 
 
 class ClientCore:
@@ -118,13 +120,22 @@ class ClientCore:
 
     @property
     def last_exchange(self) -> ExchangeTrace | None:
-        """The trace of the last call in this context."""
-        return next((trace for core, trace in _last_exchanges.get() if core() is self), None)
+        """The trace of the last call in this context; None where that was not made for the current user."""
+        last = next((last for last in _last_exchanges.get() if last[0]() is self), None)
+        if last is None:
+            return None
+        _, database, trace = last
+        try:
+            user_id = self.scope().user_id
+        except (MissingScopeError, ScopeConflictError):
+            return None
+        return trace if (trace.scope.user_id, database) == (user_id, self.memory().database) else None
 
-    def set_last_exchange(self, trace: ExchangeTrace) -> None:
-        """Make this the last exchange in the context of the caller, and in no other."""
-        others = [pair for pair in _last_exchanges.get() if pair[0]() not in {None, self}]
-        _last_exchanges.set(((weakref.ref(self), trace), *others[:7]))
+    def set_last_exchange(self, trace: ExchangeTrace | None) -> None:
+        """Make this the last exchange in the context of the caller alone; None after a call without one."""
+        others = [last for last in _last_exchanges.get() if last[0]() not in {None, self}]
+        own = () if trace is None else ((weakref.ref(self), self.memory().database, trace),)
+        _last_exchanges.set((*own, *others[:7]))
 
     def failed(self, step: str, error: Exception, trace: ExchangeTrace | None, *, strict: bool) -> None:
         """Where every failure of the memory ends up: it is counted, logged and dropped, or raised if strict.

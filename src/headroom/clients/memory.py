@@ -15,7 +15,11 @@ class _Record:
 
     @property
     def last_exchange(self) -> ExchangeTrace | None:
-        """What the memory did in the last call made in this context (task, thread); None before the first."""
+        """What the memory did in the last call made in this context (task, thread).
+
+        None before the first, and wherever the last was not made for whom the code runs now: it was another
+        user's, or nobody's, or the code has left the scope that named the user.
+        """
         return self._core.last_exchange
 
     @property

@@ -110,6 +110,7 @@ class Resource(_Part):
                 return _raise(error)
             raise
         if scope.anonymous:
+            self._self_core.set_last_exchange(None)
             return method(*args, **parameters)
         return self._self_call(scope, method, args, parameters)
 

@@ -123,8 +123,8 @@ def with_memory(
         redact: Called with each content that is about to be stored; returns what may be, None for nothing.
         strict: Whether a failure of the memory is raised. Otherwise it is logged, counted and dropped, and
             the model's answer delivered. None takes the config's.
-        on_exchange: Called with the trace of each exchange once it is finished; for an asynchronous client it
-            may be a coroutine function.
+        on_exchange: Called once with the trace of each exchange when that is over; one that the model did not
+            answer is not `finished` then. For an asynchronous client it may be a coroutine function.
         memory: The memory to use; it stays open. None uses the one of the application (see the middlewares
             and `remember`), or the one that the process shares for its database.
         config: How to set up the latter.
