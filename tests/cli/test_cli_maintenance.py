@@ -136,7 +136,8 @@ def test_a_database_that_is_not_there_is_not_made(call: Run, tmp_path: Path, com
     [
         (["import", "memory.db"], "nothing was imported"),
         (["import", "missing.jsonl"], "missing.jsonl"),
-        (["export", "no/such/folder.jsonl"], "no/such"),
+        (["export", "no/such/folder.jsonl"], "no/such/folder.jsonl: its directory does not exist"),
+        (["export", "."], "it is a directory"),
         (["stats", "--db", "text.db"], "text.db"),
         (["stats", "--user", "bob", "--db", "text.db"], "text.db"),
         (["reindex", "--backend", "ollama"], "ollama"),
