@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime
+from io import StringIO
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -83,6 +84,18 @@ def read_dump(file: TextIO, max_content_length: int) -> list[Memory]:
                 "the file was cut off; nothing was imported"
             )
     return list(memories.values())
+
+
+def checked_copy(file: TextIO, max_content_length: int) -> TextIO:
+    """A dump as `read_dump` has read it without a fault, to be read once more.
+
+    Raises:
+        InvalidInputError: as `read_dump`.
+    """
+    copy = StringIO("".join(_lines(file)))
+    read_dump(copy, max_content_length)
+    copy.seek(0)
+    return copy
 
 
 def _lines(file: TextIO) -> Iterator[str]:
