@@ -70,3 +70,4 @@ def test_headroom_commands_run_one_after_the_other(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+        assert not re.search(r"^ +all +0 *$", done.stdout, re.MULTILINE), command

@@ -8,7 +8,7 @@ HeadroomError
 ├── ScopeConflictError                    two different users are claimed for one call
 ├── MemoryNotFoundError (LookupError)     no memory has this id
 ├── MemorySupersededError                 the memory is no longer the current version; .current_id is
-├── StorageError                          the database cannot be read or written
+├── StorageError                          the database cannot be read or written, or an export not written
 │   └── SchemaVersionError                the file was written by a newer Headroom
 ├── EmbedderError                         the embedder failed
 │   ├── EmbedderUnavailableError          the embedding service cannot be reached, or the model is absent
@@ -70,7 +70,7 @@ class MemorySupersededError(HeadroomError):
 
 
 class StorageError(HeadroomError):
-    """The database cannot be read or written."""
+    """The database cannot be read or written, or an export of it cannot be written."""
 
 
 class SchemaVersionError(StorageError):

@@ -74,6 +74,27 @@ def test_importing_twice_is_importing_once(call: Run) -> None:
     assert "0 versions of memories" in call("import", "memories.jsonl").stderr
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"garbage\n",
+        b"SQLite format 3\0\xff\xfe",
+        b'{"format": "headroom-memory", "version": 1}\n{',
+    ],
+)
+def test_an_import_that_cannot_be_leaves_no_database(
+    call: Run, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "dump").write_bytes(content)
+    done = call("import", "dump", "--db", "fresh.db")
+    assert done.returncode == 1
+    assert done.stderr.startswith("headroom: ")
+    assert list(tmp_path.glob("fresh.db*")) == []
+
+
 def test_one_users_export_holds_nothing_of_others(call: Run, tmp_path: Path) -> None:
     assert "Exported 1 version of a memory." in call("export", "alice.jsonl", "--user", "alice").stderr
     assert "Bob" not in (tmp_path / "alice.jsonl").read_text()
@@ -136,7 +157,8 @@ def test_a_database_that_is_not_there_is_not_made(call: Run, tmp_path: Path, com
     [
         (["import", "memory.db"], "nothing was imported"),
         (["import", "missing.jsonl"], "missing.jsonl"),
-        (["export", "no/such/folder.jsonl"], "no/such"),
+        (["export", "no/such/folder.jsonl"], "no/such/folder.jsonl: its directory does not exist"),
+        (["export", "."], "it is a directory"),
         (["stats", "--db", "text.db"], "text.db"),
         (["stats", "--user", "bob", "--db", "text.db"], "text.db"),
         (["reindex", "--backend", "ollama"], "ollama"),

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from store_material import (
@@ -144,10 +145,29 @@ def test_a_database_of_a_newer_version_is_left_alone(db_path: Path) -> None:
 def test_what_cannot_be_opened_is_an_error_that_says_why(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="directory does not exist"):
         open_sqlite(tmp_path / "missing" / "memory.db")
-    with pytest.raises(StorageError, match="cannot be opened for writing"):
+    with pytest.raises(StorageError, match=r"cannot be opened for writing \(Is a directory\); name a file"):
         open_sqlite(tmp_path)
     with pytest.raises(StorageError, match="file of its own"):
         open_sqlite(":memory:")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (os.ST_RDONLY, r"\(Read-only file system\); copy it"),
+        (0, r"\(Permission denied\); make the file and its directory writable"),
+    ],
+)
+def test_what_cannot_be_written_is_an_error_that_says_why(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, message: str
+) -> None:
+    open_sqlite(db_path).close()
+    # As the system answers, except to root, who may write everything.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=flags))
+
+    with pytest.raises(StorageError, match=message):
+        open_sqlite(db_path)
 
 
 def test_an_empty_file_becomes_a_database(db_path: Path, open_file: Open) -> None:

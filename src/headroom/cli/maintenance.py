@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from headroom.memory import transfer
 from headroom.memory.config import EmbedderBackend, MemoryConfig
 from headroom.memory.engine import Engine
 from headroom.memory.engine import Progress as Report
@@ -72,8 +73,11 @@ def import_(
 ) -> None:
     """Read memories from a file; those that are there already are left as they are."""
     config = MemoryConfig(db_path=db, embedder_backend=backend, embedder_model=model)
+    # Before there is a database, so that none is left behind where nothing can be imported.
+    with transfer.opened_for_reading(sys.stdin if source == "-" else source) as file:
+        dump = transfer.checked_copy(file, config.max_content_length)
     with Engine(config) as engine, _progress("Embedding") as report:
-        count = engine.import_(sys.stdin if source == "-" else source, report)
+        count = engine.import_(dump, report)
     _messages.print(f"Imported {_versions(count)}.")
 
 

@@ -397,8 +397,11 @@ class Engine:
     def export(self, target: DumpFile, user_id: str | None = None) -> int:
         """Write all memories (of one user), with their history, as JSON lines; return how many versions.
 
-        A path is replaced once the export is complete, and readable by its owner only. The format is
-        described in `headroom.memory.transfer`.
+        A file at a path is replaced once the export is complete, and readable by its owner only; a device or
+        a pipe is written to. The format is described in `headroom.memory.transfer`.
+
+        Raises:
+            StorageError: it cannot be written there, too.
         """
         count = 0
         with transfer.opened_for_writing(target) as file:

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime
+from io import StringIO
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from headroom.errors import InvalidInputError
+from headroom.errors import InvalidInputError, StorageError
 from headroom.memory.drafts import (
     check_expiry,
     check_keys,
@@ -83,6 +84,18 @@ def read_dump(file: TextIO, max_content_length: int) -> list[Memory]:
                 "the file was cut off; nothing was imported"
             )
     return list(memories.values())
+
+
+def checked_copy(file: TextIO, max_content_length: int) -> TextIO:
+    """A dump as `read_dump` has read it without a fault, to be read once more.
+
+    Raises:
+        InvalidInputError: as `read_dump`.
+    """
+    copy = StringIO("".join(_lines(file)))
+    read_dump(copy, max_content_length)
+    copy.seek(0)
+    return copy
 
 
 def _lines(file: TextIO) -> Iterator[str]:
@@ -177,12 +190,36 @@ def opened_for_reading(source: DumpFile) -> Iterator[TextIO]:
 
 @contextmanager
 def opened_for_writing(target: DumpFile) -> Iterator[TextIO]:
-    """The file to write a dump to; a path appears whole or not at all, readable by its owner only."""
+    """The file to write a dump to.
+
+    At a path, or where the link there leads, a file appears whole or not at all, readable by its owner only.
+    What is there and is no file, like a device or a pipe, is written to.
+
+    Raises:
+        StorageError: it cannot be written there.
+    """
     if not isinstance(target, str | PathLike):
         yield target
         return
     path = Path(target)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    real = Path(os.path.realpath(path))
+    try:
+        # What is open without a name of its own, like /dev/fd/63, is there, but not at its real path.
+        with _replacement_of(real) if real.is_file() or not path.exists() else _as_it_is(path) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise StorageError(f"{path}: its directory does not exist; make it first") from error
+    except IsADirectoryError as error:
+        raise StorageError(f"{path}: it is a directory; name a file in it") from error
+    except OSError as error:
+        raise StorageError(
+            f"{path}: the export cannot be written ({error.strerror}); choose another place for it"
+        ) from error
+
+
+@contextmanager
+def _replacement_of(path: Path) -> Iterator[TextIO]:
+    part = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -191,3 +228,8 @@ def opened_for_writing(target: DumpFile) -> Iterator[TextIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _as_it_is(path: Path) -> TextIO:
+    # Without O_CREAT, which Linux refuses for others' pipes in /tmp.
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8")

@@ -1,6 +1,5 @@
 """What the openings and ends of memory blocks look like, and what may stand around them."""
 
-import itertools
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -14,50 +13,65 @@ _FENCE: Final = ("`", "`", "`")
 _LANGUAGE: Final = "(?:j(?:s(?:o(?:n)?)?)?|x(?:m(?:l)?)?)?"
 _FENCE_LINE: Final = (*_FENCE, _LANGUAGE, r"[ \t]{0,8}", r"[\r\n]", _SPACE)
 _INNER_FENCE: Final = (*_FENCE, _LANGUAGE, _SPACE)
-_BODY: Final = (
-    (r"\{", _SPACE, rf"(?:{_QUOTE}|[}}a-z])"),
-    (r"\[", _SPACE, rf"(?:{_QUOTE}|[{{\]])"),
-)
 _LIST: Final = (r"\[", _SPACE)
 
+_Parts = tuple["str | list[_Parts]", ...]
+"""Patterns in a row; a list holds alternatives. (Each in a row of its own, they compile far longer.)"""
 
-def _openings() -> Iterable[tuple[str, ...]]:
-    for outer in ((), _FENCE_LINE):
-        for inner, json in itertools.product(((), _INNER_FENCE), _BODY):
-            yield (*outer, *_TAG, _SPACE, *inner, *json)
-        yield (*outer, *_TAG, _SPACE, *_END_TAG)
+_JSON: Final[list[_Parts]] = [
+    (r"\{", _SPACE, rf"(?:{_QUOTE}|[}}a-z])"),
+    (r"\[", _SPACE, rf"(?:{_QUOTE}|[{{\]])"),
+]
+_OPENING: Final[_Parts] = (
+    [(), _FENCE_LINE],
+    *_TAG,
+    _SPACE,
+    [([(), _INNER_FENCE], _JSON), _END_TAG],
+)
+_USUAL_OPENING: Final[_Parts] = (
+    *_TAG,
+    _SPACE,
+    [(), _INNER_FENCE],
+    [(), _LIST],
+    r"\{",
+    _SPACE,
+    f"{_QUOTE}?",
+    [tuple(key) for key in _KEYS],
+)
 
 
-def _usual_openings() -> Iterable[tuple[str, ...]]:
-    for inner, outer, key in itertools.product(((), _INNER_FENCE), ((), _LIST), _KEYS):
-        yield (*_TAG, _SPACE, *inner, *outer, r"\{", _SPACE, f"{_QUOTE}?", *key)
+def _whole(parts: _Parts) -> str:
+    return "".join(part if isinstance(part, str) else _any(map(_whole, part)) for part in parts)
 
 
-def _beginnings(parts: tuple[str, ...]) -> str:
-    """A pattern for every text that begins like one of these patterns in a row, and ends too early."""
+def _begun(parts: _Parts) -> str:
+    """A pattern for every text that begins like these in a row, and ends too early."""
     pattern = ""
     for part in reversed(parts):
-        pattern = f"(?:{part}{pattern})?"
+        if isinstance(part, str):
+            pattern = f"(?:{part}{pattern})?"
+        else:
+            pattern = _any([*map(_begun, part), _whole((part,)) + pattern])
     return pattern
 
 
-def _any(openings: Iterable[tuple[str, ...]]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{''.join(parts)})" for parts in openings), re.IGNORECASE)
+def _any(patterns: Iterable[str]) -> str:
+    return f"(?:{'|'.join(patterns)})"
 
 
-def _any_begun(openings: Iterable[tuple[str, ...]]) -> re.Pattern[str]:
-    return re.compile("|".join(map(_beginnings, openings)), re.IGNORECASE)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
 
 
-OPENING: Final = _any(_openings())
-OPENING_BEGUN: Final = _any_begun(_openings())
-USUAL_OPENING: Final = _any(_usual_openings())
-USUAL_OPENING_BEGUN: Final = _any_begun(_usual_openings())
+OPENING: Final = _compiled(_whole(_OPENING))
+OPENING_BEGUN: Final = _compiled(_begun(_OPENING))
+USUAL_OPENING: Final = _compiled(_whole(_USUAL_OPENING))
+USUAL_OPENING_BEGUN: Final = _compiled(_begun(_USUAL_OPENING))
 CANDIDATE: Final = re.compile(r"<|`{3,}|`+\Z")
-TAG: Final = _any([_TAG])
-CLOSING: Final = _any([_END_TAG])
-ANY_TAG: Final = _any([_TAG, _END_TAG])
-CLOSING_BEGUN: Final = _any_begun([_END_TAG])
+TAG: Final = _compiled(_whole(_TAG))
+CLOSING: Final = _compiled(_whole(_END_TAG))
+ANY_TAG: Final = _compiled(_whole(([_TAG, _END_TAG],)))
+CLOSING_BEGUN: Final = _compiled(_begun(_END_TAG))
 KEY: Final = re.compile(rf"[{{,]{_SPACE}{_QUOTE}?(?:{'|'.join(_KEYS)}){_QUOTE}?{_SPACE}:", re.IGNORECASE)
 LIST_OR_NOTHING: Final = re.compile(rf"{_SPACE}(?:```[a-z]*{_SPACE})?(?:\[|\{{\s*\}}|\Z)", re.IGNORECASE)
 ANY_KEY: Final = re.compile(rf"{_SPACE}(?:```[a-z]*{_SPACE})?\{{{_SPACE}{_QUOTE}", re.IGNORECASE)

@@ -7,6 +7,7 @@ the write-ahead log under the child, and what the child acknowledged is lost.) S
 before a fork, once those in use are back, and opened again on demand on both sides.
 """
 
+import errno
 import os
 import sqlite3
 import threading
@@ -186,11 +187,23 @@ def _create_private(path: str) -> None:
         with forking.postponed():
             os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
-        if os.path.isdir(path) or not os.access(path, os.R_OK | os.W_OK):  # noqa: PTH112 - see `path`
-            raise StorageError(f"{path}: it cannot be opened for writing; choose another db_path") from None
+        _require_writable(path)
     except FileNotFoundError as error:
         raise StorageError(f"{path}: its directory does not exist; make it first") from error
     except OSError as error:
         raise StorageError(
             f"{path}: it cannot be opened for writing ({error.strerror}); choose another db_path"
         ) from error
+
+
+def _require_writable(path: str) -> None:
+    """Refuse a file that is there and cannot be written; it is not opened for that."""
+    if os.path.isdir(path):  # noqa: PTH112 - see `path`
+        reason, remedy = errno.EISDIR, "name a file in it"
+    elif os.access(path, os.R_OK | os.W_OK):
+        return
+    elif os.statvfs(path).f_flag & os.ST_RDONLY:
+        reason, remedy = errno.EROFS, "copy it, with any -wal file beside it, and open the copy"
+    else:
+        reason, remedy = errno.EACCES, "make the file and its directory writable for this user"
+    raise StorageError(f"{path}: it cannot be opened for writing ({os.strerror(reason)}); {remedy}") from None
