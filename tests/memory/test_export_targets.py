@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headroom.errors import StorageError
+from headroom.errors import InvalidInputError, StorageError
 from headroom.memory import Engine
 
 
@@ -101,3 +101,12 @@ def test_a_pipe_that_nobody_reads_any_more_is_an_error_that_names_it(full: Engin
     with pytest.raises(StorageError, match=rf"^/dev/fd/{writing}: .*\(Broken pipe\)"):
         full.export(f"/dev/fd/{writing}")
     os.close(writing)
+
+
+def test_the_database_is_not_replaced_by_its_own_export(full: Engine, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(full.config.db_path)
+    for target in (full.config.db_path, tmp_path / "link"):
+        with pytest.raises(InvalidInputError, match="is the database itself"):
+            full.export(target)
+
+    assert full.count("alice") == 1

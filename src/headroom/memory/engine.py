@@ -6,6 +6,8 @@ part, happens before and outside of it.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -401,8 +403,14 @@ class Engine:
         a pipe is written to. The format is described in `headroom.memory.transfer`.
 
         Raises:
+            InvalidInputError: it would take the place of the database.
             StorageError: it cannot be written there, too.
         """
+        if (
+            isinstance(target, str | PathLike)
+            and Path(target).resolve() == Path(self.config.db_path).resolve()
+        ):
+            raise InvalidInputError(f"{target} is the database itself; name another file for the export")
         count = 0
         with transfer.opened_for_writing(target) as file:
             file.write(transfer.header_line(_now()))

@@ -202,7 +202,7 @@ def _require_writable(path: str) -> None:
         reason, remedy = errno.EISDIR, "name a file in it"
     elif os.access(path, os.R_OK | os.W_OK):
         return
-    elif os.statvfs(path).f_flag & os.ST_RDONLY:
+    elif hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY:
         reason, remedy = errno.EROFS, "copy it, with any -wal file beside it, and open the copy"
     else:
         reason, remedy = errno.EACCES, "make the file and its directory writable for this user"
