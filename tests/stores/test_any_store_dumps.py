@@ -100,6 +100,19 @@ def test_versions_that_are_new_continue_the_chain_that_is_there(
     assert empty.query(MemoryFilter(user_id="alice"), NOW) == [anthropic]
 
 
+@pytest.mark.parametrize("scope", [{"user_id": "bob"}, {"session_id": "another"}])
+def test_versions_of_another_scope_than_the_chain_that_is_there_are_left_out(
+    full: MemoryStore, empty: MemoryStore, scope: dict[str, str]
+) -> None:
+    google, _, anthropic = full.dump("alice")
+    mine = replace(google, superseded_by=None, valid_until=None)
+    restore(empty, [mine])
+
+    assert restore(empty, [replace(each, **scope) for each in (google, anthropic)]) == 0  # type: ignore[arg-type]
+    assert empty.history(google.id) == [mine]
+    assert empty.query(MemoryFilter(user_id="alice"), NOW) == [mine]
+
+
 def test_versions_that_contradict_the_chain_that_is_there_are_left_out(
     full: MemoryStore, empty: MemoryStore
 ) -> None:

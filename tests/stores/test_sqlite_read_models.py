@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from store_material import NOW, SECOND, add, memory, open_sqlite, recalled, request, successor, supersede
+from store_material import (
+    DAY,
+    NOW,
+    SECOND,
+    add,
+    memory,
+    open_sqlite,
+    recalled,
+    request,
+    successor,
+    supersede,
+)
 
 from headroom.memory import Scope
 from headroom.memory.stores.sqlite import SqliteStore, housekeeping, partition
@@ -295,3 +306,26 @@ def test_a_model_without_memories_has_an_answer_too(db_path: Path) -> None:
     assert recalled(store) == []
     assert len(model_of(store).keys) == 0
     store.close()
+
+
+def test_plans_upon_plans_are_noted_and_read_once_each(open_file: Open, db_path: Path) -> None:
+    store, steps = open_file(), {}
+    for count, user in ((300, "alice"), (600, "bob")):
+        chain = [memory("Plan 0", user, valid_from=NOW + DAY)]
+        add(store, *chain)
+        for number in range(1, count):
+            planned = NOW + DAY + number * SECOND
+            chain.append(successor(chain[-1], f"Plan {number}", at=NOW, valid_from=planned))
+            supersede(store, *chain[-2:])
+        with store._pool.reading() as connection:
+            (noted,) = connection.execute(
+                "SELECT count(*) FROM changes JOIN users USING (user) WHERE name = ?", (user,)
+            ).fetchone()
+            taken: list[None] = []
+            connection.set_progress_handler(lambda taken=taken: taken.append(None), 100)  # type: ignore[misc]
+            Partition(user).catch_up(connection, str(db_path))
+            connection.set_progress_handler(None, 0)
+        assert noted == count - 1
+        steps[user] = len(taken)
+
+    assert steps["bob"] < 3 * steps["alice"]

@@ -6,11 +6,10 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Any, Final, Required, TypedDict
 
 from headroom.errors import InvalidInputError
-from headroom.memory.filters import as_category, check_importance, check_time
+from headroom.memory.filters import as_category, check_importance, check_marks, check_time
 from headroom.memory.model import Memory, MemoryCategory
 from headroom.scope import MAX_IDENTIFIER_LENGTH, check_identifier
 
@@ -22,8 +21,6 @@ A turn's memories are cleared when it ends; this is for the turns whose process 
 _INSTANT: Final = timedelta(microseconds=1)
 _COMPOSED: Final = 4
 """Up to how many characters become one in Unicode's composed form."""
-_MOST_MARKS: Final = 30
-"""How many combining marks may follow one another: more than in any language (UAX #15, stream-safe text)."""
 
 
 class NewMemory(TypedDict, total=False):
@@ -172,7 +169,7 @@ def clean_text(value: object, name: str, max_length: int) -> str:
         raise InvalidInputError(f"{name} must be a string, not {type(value).__name__}")
     text = value.strip()
     if len(text) <= _COMPOSED * max_length:  # otherwise it is too long in any form, and is spared the rest
-        _check_marks(text, name)
+        check_marks(text, name)
         text = unicodedata.normalize("NFC", text)
     if len(text) > max_length:
         raise InvalidInputError(
@@ -258,20 +255,6 @@ def check_keys(row: Mapping[str, Any], known: Collection[str], required: Collect
         raise InvalidInputError(f"unknown keys {unknown}; the known ones are: {', '.join(known)}")
     if missing := [name for name in required if row.get(name) is None]:
         raise InvalidInputError(f"{' and '.join(missing)} missing")
-
-
-def _check_marks(text: str, name: str) -> None:
-    """Refuse heaps of combining marks: normalising takes time that grows with the square of their number.
-
-    All that a memory's text goes through later is spared them, too.
-    """
-    # Some are marks only when taken apart.
-    marks = {each for each in set(text) if unicodedata.combining(unicodedata.normalize("NFKD", each)[0])}
-    runs = groupby(text, marks.__contains__) if marks else ()
-    if any(is_mark and len(list(run)) > _MOST_MARKS for is_mark, run in runs):
-        raise InvalidInputError(
-            f"{name} has more than {_MOST_MARKS} combining marks on one character; remove them"
-        )
 
 
 def _check_encodable(text: str, name: str) -> None:

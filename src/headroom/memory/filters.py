@@ -2,15 +2,22 @@
 
 import json
 import math
+import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
-from typing import Any
+from itertools import groupby
+from typing import Any, Final
 
 from headroom.errors import InvalidInputError
 from headroom.memory.model import MemoryCategory, ScopeLevel
 from headroom.scope import check_identifier
+
+_MOST_MARKS: Final = 30
+"""How many combining marks may follow one another: more than in any language (UAX #15, stream-safe text)."""
+_UNSEEN: Final = re.compile(r"[\u034f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 class MemoryOrder(StrEnum):
@@ -93,6 +100,26 @@ def check_time(value: datetime, name: str) -> datetime:
     return value.astimezone(UTC)
 
 
+def check_marks(text: str, name: str) -> None:
+    """Refuse heaps of combining marks: normalising takes time that grows with the square of their number.
+
+    All that a memory's text goes through later is spared them, too.
+
+    Raises:
+        InvalidInputError: there are more on one character than in any language.
+    """
+    # Some are marks only when taken apart.
+    marks = {each for each in set(text) if unicodedata.combining(unicodedata.normalize("NFKD", each)[0])}
+    if not marks:
+        return
+    # What may be left out between two marks, as folding does, makes one heap of theirs.
+    marks.update(each for each in set(text) if _UNSEEN.match(each))
+    if any(is_mark and len(list(run)) > _MOST_MARKS for is_mark, run in groupby(text, marks.__contains__)):
+        raise InvalidInputError(
+            f"{name} has more than {_MOST_MARKS} combining marks on one character; remove them"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryFilter:
     """The memories of one user that meet every condition given; a condition left out holds for all.
@@ -142,6 +169,8 @@ class MemoryFilter:
             raise InvalidInputError(f"entities must be a collection of names, not {names!r}")
         if self.text is not None and not isinstance(self.text, str):
             raise InvalidInputError(f"text must be a string of words, not {self.text!r}")
+        if self.text is not None:
+            check_marks(self.text, "text")
         self._replace(("levels",), lambda levels, _: frozenset(map(as_level, levels)))
         self._replace(("categories",), lambda categories, _: frozenset(map(as_category, categories)))
         self._replace(("as_of", "created_after", "created_before"), check_time)

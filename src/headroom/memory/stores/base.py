@@ -145,7 +145,8 @@ class MemoryStore(Protocol):
         """Store dumped memories as they are, history included, in their order; return how many are new.
 
         Left out are ids that are taken, and versions that do not continue a chain here: whose predecessor is
-        missing, or was superseded by another one. So a chain has one current version, whatever is restored.
+        missing, of another scope, or was superseded by another one. So a chain has one current version and
+        one scope, whatever is restored.
         """
 
     def embedder_name(self) -> tuple[str, int] | None:

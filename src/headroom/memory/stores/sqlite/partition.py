@@ -3,7 +3,7 @@
 import copy
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
@@ -26,12 +26,12 @@ from headroom.memory.stores.sqlite.vector_index import ExactIndex, VectorIndex
 
 _STORED: Final = f"""
     SELECT session_id, agent_id, turn_id, valid_until, expires_at, category, terms,
-        key, valid_from, importance, subject, asks, dated, wording, {rows.HELD}, {rows.OUTDATED}
+        key, valid_from, importance, subject, asks, dated, wording, {rows.HELD}, {rows.ENDED}
     FROM memories WHERE key BETWEEN ? AND ? ORDER BY key
 """
 _VECTORS: Final = "SELECT vector FROM embeddings WHERE key BETWEEN ? AND ? ORDER BY key"
 _CHANGED: Final = f"""
-    SELECT DISTINCT changes.key, memories.key IS NOT NULL, valid_until, expires_at, {rows.OUTDATED}
+    SELECT DISTINCT changes.key, memories.key IS NOT NULL, valid_until, expires_at, {rows.ENDED}
     FROM changes LEFT JOIN memories USING (key) WHERE user = ? AND revision > ? AND changes.key <= ?
 """
 
@@ -154,12 +154,11 @@ class Partition:
         changed = connection.execute(_CHANGED, (self._user, self.revision, last)).fetchall()
         if not changed:
             return False
-        changed_keys, kept, valid_until, expires_at, outdated = (
-            np.array(values) for values in zip(*changed, strict=True)
-        )
+        *columns, ended = zip(*changed, strict=True)
+        changed_keys, kept, valid_until, expires_at = map(np.array, columns)
         places = np.searchsorted(keys, changed_keys)
         self._columns["valid_until"].replace(places, _ends(valid_until))
-        self._columns["outdated"].replace(places, outdated)
+        self._columns["outdated"].replace(places, _outdated(connection, changed_keys, ended))
         self._columns["expires_at"].replace(places, np.where(kept, _ends(expires_at), LONG_AGO))
         if len(removed := places[kept == 0]):
             # Without a session, so that its neighbours become each other's.
@@ -182,7 +181,7 @@ class Partition:
         packed = b"".join(chain.from_iterable(connection.execute(_VECTORS, (low, high))))
         if len(packed) != len(stored) * self._embedder.dimension * 4:
             raise StorageError(f"{path}: vectors are missing; it is damaged, restore it from a backup")
-        sessions, agents, turns, valid_until, expires_at, categories, terms, *plain = zip(
+        sessions, agents, turns, valid_until, expires_at, categories, terms, *plain, ended = zip(
             *stored, strict=True
         )
         vectors = QuantisedVectors.of(np.frombuffer(packed, "<f4").reshape(-1, self._embedder.dimension))
@@ -196,6 +195,7 @@ class Partition:
             "valid_until": _ends(valid_until),
             "expires_at": _ends(expires_at),
             "categories": [CATEGORIES[category] for category in categories],
+            "outdated": _outdated(connection, plain[0], ended),
         }
         added["guides"] = _GUIDES[added["categories"]]
         added["said"] = np.array(added["valid_from"]) / 1e6
@@ -240,3 +240,13 @@ class Partition:
 
 def _ends(times: Iterable[int | None]) -> NDArray[np.int64]:
     return np.array([ALWAYS if time is None else time for time in times], np.int64)
+
+
+def _outdated(
+    connection: sqlite3.Connection, keys: Iterable[int], ended: Sequence[int | None]
+) -> NDArray[np.bool_]:
+    """Which have a later version that held when it was stored; `ended`: chains of what was superseded."""
+    last = rows.last_held(connection, {chain for chain in ended if chain is not None})
+    if not last:
+        return np.zeros(len(ended), np.bool_)
+    return np.array([key < last.get(chain or 0, 0) for key, chain in zip(keys, ended, strict=True)])

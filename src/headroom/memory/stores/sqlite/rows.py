@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -44,11 +44,8 @@ SELECT_BY_KEYS: Final = f"SELECT key, {_READ} WHERE key IN (SELECT value FROM js
 HELD: Final = "valid_from <= created_at"
 """Whether a version held when it was stored: so it has begun, even if the clock was set back since."""
 
-OUTDATED: Final = """CASE WHEN superseded_by IS NULL THEN false ELSE EXISTS (
-    SELECT 1 FROM memories AS later WHERE later.chain = coalesce(memories.chain, memories.key)
-    AND later.key > memories.key AND later.valid_from <= later.created_at
-) END"""
-"""Whether a later version held when it was stored: so this one has ended in the same way."""
+ENDED: Final = "CASE WHEN superseded_by IS NOT NULL THEN coalesce(chain, memories.key) END"
+"""The chain of a version that was superseded; of others NULL."""
 
 _COLUMNS: Final = ("key", "chain", "fingerprint", "terms", "subject", "asks", "dated", "wording", *_FIELDS)
 
@@ -137,3 +134,16 @@ def find_user(connection: sqlite3.Connection, user_id: str) -> int | None:
     """The number of the user with this id, if there is one."""
     found = connection.execute("SELECT user FROM users WHERE name = ?", (user_id,)).fetchone()
     return None if found is None else int(found[0])
+
+
+def last_held(connection: sqlite3.Connection, chains: Iterable[int]) -> dict[int, int]:
+    """The key of each chain's last version but the first that held when it was stored, where there is one.
+
+    All before it have ended with its beginning, even if the clock was set back since.
+    """
+    # Once a chain: looked for from each version of many plans, it would take the square of the time.
+    found = connection.execute(
+        f"SELECT value, (SELECT max(key) FROM memories WHERE chain = value AND {HELD}) FROM json_each(?)",
+        (json.dumps(list(chains)),),
+    )
+    return {chain: key for chain, key in found if key is not None}

@@ -12,6 +12,7 @@ from headroom.memory.model import Memory
 from headroom.memory.stores.base import Vectors
 from headroom.memory.stores.sqlite import rows
 from headroom.memory.stores.sqlite.schema import NUMBER_BITS, key_range
+from headroom.scope import Scope
 
 
 class Draft(NamedTuple):
@@ -102,7 +103,7 @@ def restore(connection: sqlite3.Connection, dumped: Iterable[Draft]) -> int:
             if before is None:
                 continue
             key, before_chain, superseded_by = before
-            if superseded_by not in (None, memory.id):
+            if superseded_by not in (None, memory.id) or _scope(connection, key) != memory.scope:
                 continue
             chain = before_chain or key
             writer.close(key, chain, draft)
@@ -116,6 +117,16 @@ def _find(connection: sqlite3.Connection, memory_id: str) -> tuple[int, int | No
         "SELECT key, chain, superseded_by FROM memories WHERE id = ?", (memory_id,)
     ).fetchone()
     return found
+
+
+def _scope(connection: sqlite3.Connection, key: int) -> Scope:
+    return Scope(
+        *connection.execute(
+            "SELECT name, session_id, agent_id, turn_id FROM memories JOIN users ON user = key >> ? "
+            "WHERE key = ?",
+            (NUMBER_BITS, key),
+        ).fetchone()
+    )
 
 
 def delete(connection: sqlite3.Connection, memory_ids: Iterable[str]) -> int:
@@ -185,15 +196,22 @@ class _Writer:
         return key_range(user)[0] + int(number)
 
     def close(self, key: int, first: int, successor: Draft) -> None:
-        """Close the version; it is read anew with those before it that may end with it only now."""
+        """Close the version; it is read anew with those before it that end with it only now."""
         self._revise()
         memory = successor.memory
+        since = key
+        if memory.valid_from <= memory.created_at:  # it ends the plans before it, too
+            since = rows.last_held(self._connection, [first]).get(first, first)
         self._connection.execute(
             "UPDATE memories SET superseded_by = coalesce(superseded_by, :id), "
-            "valid_until = coalesce(valid_until, :since) WHERE coalesce(chain, key) = :first AND key BETWEEN "
-            f"coalesce((SELECT max(key) FROM memories WHERE chain = :first AND {rows.HELD}), :first) "
-            "AND :key",
-            {"id": memory.id, "since": rows.microseconds(memory.valid_from), "first": first, "key": key},
+            "valid_until = coalesce(valid_until, :until) WHERE key >= :since AND key IN "
+            "(SELECT :first UNION SELECT key FROM memories WHERE chain = :first AND key >= :since)",
+            {
+                "id": memory.id,
+                "until": rows.microseconds(memory.valid_from),
+                "since": since,
+                "first": first,
+            },
         )
 
     def prolong(self, memory_id: str, expires_at: datetime | None) -> None:
