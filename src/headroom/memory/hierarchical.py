@@ -312,7 +312,7 @@ class HierarchicalMemory:
                 ended.set_result(None)
 
         try:
-            # Only the wait for a thread is cut short: what has begun keeps to the same patience by itself.
+            # Cut short are waits for a thread, and searches; what else has begun is patient by itself.
             with move_on_after(patience.left() if bounded else None):
                 return await to_thread.run_sync(
                     work, limiter=lane.threads, abandon_on_cancel=abandon_on_cancel
