@@ -24,7 +24,14 @@ from headroom.memory import drafts, patience, recall, transfer
 from headroom.memory.config import MemoryConfig
 from headroom.memory.drafts import NewMemory
 from headroom.memory.embedders import create_embedder
-from headroom.memory.filters import MemoryFilter, MemoryOrder, check_importance, check_time
+from headroom.memory.filters import (
+    MemoryFilter,
+    MemoryOrder,
+    as_categories,
+    check_importance,
+    check_time,
+    check_whole,
+)
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
 from headroom.memory.stores.base import RecallRequest, Vectors
 from headroom.memory.stores.sqlite.store import SqliteStore
@@ -347,10 +354,10 @@ class Engine:
             InvalidInputError: a blank query, an impossible identifier, category, number or time.
         """
         text = recall.check_query(query)
-        count = self.config.top_k if top_k is None else recall.check_top_k(top_k)
+        count = self.config.top_k if top_k is None else check_whole(top_k, "top_k", 1)
         threshold = self.config.min_score if min_score is None else check_importance(min_score, "min_score")
         scope = Scope(check_identifier(user_id, "user_id"), session_id, agent_id, turn_id)
-        wanted = recall.check_categories(categories)
+        wanted = None if categories is None else as_categories(categories)
         then = None if as_of is None else check_time(as_of, "as_of")
         request = RecallRequest(
             scope=scope,
