@@ -332,7 +332,7 @@ class Engine:
         all_sessions: bool = False,
         as_of: datetime | None = None,
     ) -> list[Memory]:
-        """The memories that fit the query best, best first, each with its `score`; near-copies once.
+        """The memories that fit the query best, best first, each with its `score`; no statement twice.
 
         The score says how well a memory fits by itself, and is what `min_score` is compared with. The order
         also weighs what was said beside it, and when; so a later one may have a higher score.
@@ -369,7 +369,7 @@ class Engine:
             as_of=then,
             top_k=count,
         )
-        return recall.recall(self._store, request, top_k=count, min_score=threshold)
+        return recall.recall(self._store, request, threshold)
 
     # Removing
 

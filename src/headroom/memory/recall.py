@@ -15,14 +15,14 @@ QUERY_LENGTH: Final = 1_000
 The end, because who pastes a document into a chat asks the question after it."""
 
 
-def recall(store: MemoryStore, request: RecallRequest, *, top_k: int, min_score: float) -> list[Memory]:
+def recall(store: MemoryStore, request: RecallRequest, min_score: float) -> list[Memory]:
     """The best of the store's candidates, best first, each with its score; what says the same only once."""
     candidates = store.candidates(request)
     ranked = ranking.rank(candidates.evidence)
     best = ranked.order[ranked.relevance[ranked.order] >= min_score]
     firsts = ranking.first_of_each(candidates.evidence.wordings[best].tolist())
     found: list[Memory] = []
-    while len(found) < top_k and (page := list(islice(firsts, top_k - len(found)))):
+    while page := list(islice(firsts, request.top_k - len(found))):
         # One page is usually all: only what was removed meanwhile is missing.
         rows = best[page]
         found += _scored(store, candidates.keys[rows].tolist(), ranked.relevance[rows].tolist())
