@@ -168,9 +168,13 @@ def normalised(text: str) -> str:
 
 def _wording(text: str) -> int:
     said = normalised(text).replace("\u2019", "'")
-    said = _PAUSE.sub("", said).removeprefix("the ").removeprefix("user ")
-    digest = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True) or 1
+    return hashed(_PAUSE.sub("", said).removeprefix("the ").removeprefix("user ")) or 1
+
+
+def hashed(text: str) -> int:
+    """A hash of 64 bits, with a sign as SQLite's integers have one. It is stored: it must never change."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
 
 
 def unspaced(word: str) -> list[str]:
