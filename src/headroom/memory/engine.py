@@ -33,8 +33,8 @@ from headroom.memory.filters import (
     check_whole,
 )
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
-from headroom.memory.stores.base import RecallRequest, Vectors
-from headroom.memory.stores.sqlite.store import SqliteStore
+from headroom.memory.stores.base import RecallRequest, Vector, Vectors
+from headroom.memory.stores.sqlite import SqliteStore
 from headroom.memory.transfer import DumpFile
 from headroom.scope import Scope, check_identifier
 from headroom.turns import stored_for_turn
@@ -483,7 +483,7 @@ class Engine:
         self._require_open()
         return self._embedder.embed(texts)
 
-    def _embed_query(self, text: str) -> Vectors:
+    def _embed_query(self, text: str) -> Vector:
         self._require_open()
         return self._embedder.embed_query(text)
 
