@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[import-untyped] # it has no types
+from snowballstemmer.english_stemmer import EnglishStemmer
 
 from headroom.memory.timewords import asks_for_time, tells_time
 
