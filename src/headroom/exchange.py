@@ -14,7 +14,7 @@ from headroom.memory.lexical import normalised
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
 from headroom.prompting.extraction import ExtractedMemory, read_block
 from headroom.prompting.injection import Injection, one_line
-from headroom.scope import PARTS, Scope
+from headroom.scope import Scope
 
 _USUAL_IMPORTANCE: Final = 0.5
 
@@ -223,7 +223,7 @@ class Exchange:
         level = as_level(self.options.default_level)
         if item.level is ScopeLevel.SESSION and self.scope.session_id is not None:
             level = ScopeLevel.SESSION
-        parts = {part: getattr(self.scope, part) for part in PARTS[: list(ScopeLevel).index(level) + 1]}
+        parts = {part: getattr(self.scope, part) for part in level.parts}
         if parts[f"{level}_id"] is None:
             self.refuse(item.content, f"there is no {level} to keep it in")
             return None
