@@ -55,7 +55,8 @@ _PAUSE: Final = re.compile(r"[.,;:!?…](?= )")
 _LONGEST_WORD: Final = 40
 _ADVICE: Final = r"should (?:i|we)\b|recommend|suggest|advise|propose"
 _CHOICE: Final = r"should\b|would suit|to (?:use|choose|pick|take|buy)\b|for (?:me|my|us|our)\b"
-# In vain, it takes in the rest of the sentence: else each "what" in it would be followed to its end.
+# A question word that asks for no choice takes the rest of its sentence with it: read on from each question
+# word to the end, a long sentence of many would take the square of the time.
 _ASKS_FOR_CHOICE: Final = re.compile(
     rf"\b(?:({_ADVICE})|(?:what|which|best)\b(?:[^.?!\n]*\b({_ADVICE}|{_CHOICE})|[^.?!\n]*))", re.IGNORECASE
 )
