@@ -411,7 +411,7 @@ class Engine:
 
         Raises:
             InvalidInputError: it would take the place of the database.
-            StorageError: it cannot be written there, too.
+            StorageError: it cannot be written there.
         """
         if (
             isinstance(target, str | PathLike)
@@ -434,6 +434,7 @@ class Engine:
 
         Raises:
             InvalidInputError: the file is no export, or a line cannot be stored; the message names the line.
+            OSError: the file cannot be read.
         """
         with transfer.opened_for_reading(source) as file:
             memories = transfer.read_dump(file, self.config.max_content_length)
