@@ -81,16 +81,17 @@ class LazyMemory:
     @property
     def strict(self) -> bool:
         """Whether its failures are raised, as far as its settings say."""
-        source = self._source
-        config = source.config if isinstance(source, HierarchicalMemory) else source
-        return config is not None and config.strict
+        return self._config.strict
 
     @property
     def database(self) -> str:
         """Where it is: equal user ids are one user in one database, and two in two."""
-        source = self._source
-        config = source.config if isinstance(source, HierarchicalMemory) else source or MemoryConfig()
-        return path.realpath(config.db_path)
+        return path.realpath(self._config.db_path)
+
+    @property
+    def _config(self) -> MemoryConfig:
+        source = self._source or MemoryConfig()
+        return source.config if isinstance(source, HierarchicalMemory) else source
 
     def open(self) -> HierarchicalMemory:
         """The memory itself; see `shared_memory`."""

@@ -9,12 +9,12 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Final, TypeAlias
 
 from headroom.errors import ConfigurationError
-from headroom.memory.filters import as_category, as_level, check_importance
+from headroom.memory.filters import as_categories, as_level, check_importance
 from headroom.memory.lexical import normalised
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
 from headroom.prompting.extraction import ExtractedMemory, read_block
 from headroom.prompting.injection import Injection, one_line
-from headroom.scope import PARTS, Scope
+from headroom.scope import Scope
 
 _USUAL_IMPORTANCE: Final = 0.5
 
@@ -49,9 +49,7 @@ class ExchangeOptions:
     def __post_init__(self) -> None:
         object.__setattr__(self, "default_level", as_level(self.default_level))
         if self.categories is not None:
-            if isinstance(self.categories, str):
-                raise ConfigurationError(f"categories must be a collection, e.g. [{self.categories!r}]")
-            object.__setattr__(self, "categories", frozenset(map(as_category, self.categories)))
+            object.__setattr__(self, "categories", as_categories(self.categories))
         if self.min_score is not None:
             check_importance(self.min_score, "min_score")
         for name in ("top_k", "token_budget"):
@@ -225,7 +223,7 @@ class Exchange:
         level = as_level(self.options.default_level)
         if item.level is ScopeLevel.SESSION and self.scope.session_id is not None:
             level = ScopeLevel.SESSION
-        parts = {part: getattr(self.scope, part) for part in PARTS[: list(ScopeLevel).index(level) + 1]}
+        parts = {part: getattr(self.scope, part) for part in level.parts}
         if parts[f"{level}_id"] is None:
             self.refuse(item.content, f"there is no {level} to keep it in")
             return None

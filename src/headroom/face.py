@@ -14,7 +14,7 @@ from headroom.memory.engine import Engine
 from headroom.memory.filters import MemoryFilter, as_level
 from headroom.memory.hierarchical import HierarchicalMemory
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
-from headroom.scope import PARTS, Scope
+from headroom.scope import Scope
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -155,12 +155,12 @@ class ScopedMemory:
         """The parts of the scope down to `level`."""
         scope, wanted = self._scope(), as_level(level)
         scope.require_user()
-        parts = PARTS[: list(ScopeLevel).index(wanted) + 1]
-        if getattr(scope, parts[-1]) is None:
+        parts = {part: getattr(scope, part) for part in wanted.parts}
+        if parts[f"{wanted}_id"] is None:
             raise InvalidInputError(
-                f"there is no {wanted} here: bind(...) its {parts[-1]} before, or leave the level out"
+                f"there is no {wanted} here: bind(...) its {wanted}_id before, or leave the level out"
             )
-        return {part: getattr(scope, part) for part in parts}
+        return parts
 
     def _check_owner(self, memory_id: str) -> None:
         # An id may come from a web page: somebody else's memory is as good as none.

@@ -13,8 +13,8 @@ from headroom.scope import Scope, current_scope, entered
 
 _log: Final = logging.getLogger(__name__)
 
-Clear: TypeAlias = Callable[..., object]
-"""Clears up what an engine keeps of a user for a turn."""
+Clear: TypeAlias = Callable[[str, str], object]
+"""Clears up what an engine keeps of a user for a turn, given their ids."""
 
 _open: Final[dict[str, set[tuple[Clear, str]]]] = {}
 """For each turn that is under way in this process: what clears it up when it ends, and for which user."""
@@ -53,7 +53,7 @@ class kept_turn:  # noqa: N801 - used like a function: `with kept_turn(turn_id):
     def _clear(self, kept: set[tuple[Clear, str]]) -> None:
         for clear, user_id in kept:
             try:
-                clear(user_id, turn_id=self._id)
+                clear(user_id, self._id)
             except HeadroomError:
                 _log.warning(
                     "a turn that ended could not be cleared; its memories expire soon", exc_info=True

@@ -48,7 +48,7 @@ class Request(ABC):
     """The parameters of one call."""
 
     path: ClassVar[str]
-    """How the URL ends that such a request is sent to."""
+    """What the URL contains that such a request is sent to."""
     conversation: ClassVar[str]
     """The parameter with the messages."""
 

@@ -272,6 +272,7 @@ class Call:
                 asyncio.run_coroutine_threadsafe(self._called_back(called), self._loop)
 
     def _first(self) -> bool:
+        """Whether nobody has begun to finish the call: taking from a list tells that to one asker only."""
         try:
             return self._unfinished.pop()
         except IndexError:

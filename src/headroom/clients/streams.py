@@ -2,30 +2,12 @@
 
 import inspect
 from collections import deque
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from wrapt import BaseObjectProxy
 
 from headroom.clients.shapes import Json
-
-
-class Delivery(Protocol):
-    """A call whose answer is on its way."""
-
-    def clean(self, payload: Json, *, event: bool) -> list[Json] | None:
-        """Clean one event; what takes its place, or None where nothing changed."""
-
-    def rest(self) -> list[Json]:
-        """What is still to be delivered where a stream ends."""
-
-    def abandon(self) -> None:
-        """Store what was noted, without anybody waiting for it; once."""
-
-    def finish(self) -> None:
-        """Store what was noted; once."""
-
-    async def finish_async(self) -> None:
-        """The same in a task."""
+from headroom.clients.wire import Delivery
 
 
 class _Stream(BaseObjectProxy):  # type: ignore[type-arg]  # wrapt 2.0 cannot subscript it

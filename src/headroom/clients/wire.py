@@ -42,8 +42,14 @@ class Delivery(Protocol):
     async def ended_async(self) -> None:
         """The same in a task."""
 
+    def finish(self) -> None:
+        """Store what was noted; once."""
+
+    async def finish_async(self) -> None:
+        """The same in a task."""
+
     def abandon(self) -> None:
-        """The same where nobody is waiting for it."""
+        """The same without anybody waiting for it."""
 
 
 in_flight: Final[ContextVar[Delivery | None]] = ContextVar("headroom_in_flight", default=None)

@@ -54,8 +54,10 @@ class MemoryConfig:
     db_path: str | PathLike[str] = "memory.db"
     """The SQLite file; made, readable by its owner only, where it does not exist."""
     durability: Durability = Durability.FULL
+    """What survives a power cut."""
 
     embedder_backend: EmbedderBackend = EmbedderBackend.LOCAL
+    """What turns texts into vectors."""
     embedder_model: str | None = None
     """None becomes the backend's usual model: all-MiniLM-L6-v2, text-embedding-3-small, nomic-embed-text."""
     embedder: Any = None
@@ -65,15 +67,20 @@ class MemoryConfig:
     openai_api_key: str | None = field(default=None, repr=False)
     """None takes OPENAI_API_KEY from the environment."""
     openai_base_url: str | None = None
+    """None takes OPENAI_BASE_URL from the environment, or OpenAI's own address."""
     ollama_base_url: str = "http://localhost:11434"
+    """Where the Ollama server is."""
     embedder_timeout: float = 30.0
     """Seconds that one request to an embedding service may take."""
     max_pending: int = 1024
     """How many requests may wait to embed, or to search, before further ones fail with OverloadedError."""
 
     hnsw_ef_construction: int = 200
+    """How thoroughly HNSW is built: more misses less and takes longer."""
     hnsw_m: int = 16
+    """How many neighbours HNSW links each vector to: more misses less and takes more RAM."""
     hnsw_ef_search: int = 50
+    """How thoroughly HNSW is searched: more misses less and takes longer."""
     index_threshold: int = 20_000
     """From how many memories of one user on HNSW replaces exact search (with the extra `hnsw`).
 

@@ -24,10 +24,17 @@ from headroom.memory import drafts, patience, recall, transfer
 from headroom.memory.config import MemoryConfig
 from headroom.memory.drafts import NewMemory
 from headroom.memory.embedders import create_embedder
-from headroom.memory.filters import MemoryFilter, MemoryOrder, check_importance, check_time
+from headroom.memory.filters import (
+    MemoryFilter,
+    MemoryOrder,
+    as_categories,
+    check_importance,
+    check_time,
+    check_whole,
+)
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
-from headroom.memory.stores.base import RecallRequest, Vectors
-from headroom.memory.stores.sqlite.store import SqliteStore
+from headroom.memory.stores.base import RecallRequest, Vector, Vectors
+from headroom.memory.stores.sqlite import SqliteStore
 from headroom.memory.transfer import DumpFile
 from headroom.scope import Scope, check_identifier
 from headroom.turns import stored_for_turn
@@ -325,7 +332,7 @@ class Engine:
         all_sessions: bool = False,
         as_of: datetime | None = None,
     ) -> list[Memory]:
-        """The memories that fit the query best, best first, each with its `score`; near-copies once.
+        """The memories that fit the query best, best first, each with its `score`; no statement twice.
 
         The score says how well a memory fits by itself, and is what `min_score` is compared with. The order
         also weighs what was said beside it, and when; so a later one may have a higher score.
@@ -347,10 +354,10 @@ class Engine:
             InvalidInputError: a blank query, an impossible identifier, category, number or time.
         """
         text = recall.check_query(query)
-        count = self.config.top_k if top_k is None else recall.check_top_k(top_k)
+        count = self.config.top_k if top_k is None else check_whole(top_k, "top_k", 1)
         threshold = self.config.min_score if min_score is None else check_importance(min_score, "min_score")
         scope = Scope(check_identifier(user_id, "user_id"), session_id, agent_id, turn_id)
-        wanted = recall.check_categories(categories)
+        wanted = None if categories is None else as_categories(categories)
         then = None if as_of is None else check_time(as_of, "as_of")
         request = RecallRequest(
             scope=scope,
@@ -362,7 +369,7 @@ class Engine:
             as_of=then,
             top_k=count,
         )
-        return recall.recall(self._store, request, top_k=count, min_score=threshold)
+        return recall.recall(self._store, request, threshold)
 
     # Removing
 
@@ -404,7 +411,7 @@ class Engine:
 
         Raises:
             InvalidInputError: it would take the place of the database.
-            StorageError: it cannot be written there, too.
+            StorageError: it cannot be written there.
         """
         if (
             isinstance(target, str | PathLike)
@@ -427,6 +434,7 @@ class Engine:
 
         Raises:
             InvalidInputError: the file is no export, or a line cannot be stored; the message names the line.
+            OSError: the file cannot be read.
         """
         with transfer.opened_for_reading(source) as file:
             memories = transfer.read_dump(file, self.config.max_content_length)
@@ -476,7 +484,7 @@ class Engine:
         self._require_open()
         return self._embedder.embed(texts)
 
-    def _embed_query(self, text: str) -> Vectors:
+    def _embed_query(self, text: str) -> Vector:
         self._require_open()
         return self._embedder.embed_query(text)
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from headroom.errors import InvalidInputError
 from headroom.memory.model import MemoryCategory, ScopeLevel
 from headroom.scope import check_identifier
+
+E = TypeVar("E", bound=StrEnum)
 
 _MOST_MARKS: Final = 30
 """How many combining marks may follow one another: more than in any language (UAX #15, stream-safe text)."""
@@ -34,11 +36,17 @@ def as_category(value: MemoryCategory | str) -> MemoryCategory:
     Raises:
         InvalidInputError: there is no such category.
     """
-    try:
-        return MemoryCategory(value.lower())
-    except (ValueError, AttributeError):
-        known = ", ".join(MemoryCategory)
-        raise InvalidInputError(f"unknown category {value!r}; the categories are: {known}") from None
+    return _named(MemoryCategory, value, "category", "categories")
+
+
+def as_categories(values: Collection[MemoryCategory | str]) -> frozenset[MemoryCategory]:
+    """The categories named by `values`, whatever their case.
+
+    Raises:
+        InvalidInputError: there is no such category, or it is a string rather than a collection of them.
+    """
+    _refuse_string(values, "categories")
+    return frozenset(map(as_category, values))
 
 
 def as_level(value: ScopeLevel | str) -> ScopeLevel:
@@ -47,11 +55,7 @@ def as_level(value: ScopeLevel | str) -> ScopeLevel:
     Raises:
         InvalidInputError: there is no such level.
     """
-    try:
-        return ScopeLevel(value.lower())
-    except (ValueError, AttributeError):
-        known = ", ".join(ScopeLevel)
-        raise InvalidInputError(f"unknown level {value!r}; the levels are: {known}") from None
+    return _named(ScopeLevel, value, "level", "levels")
 
 
 def as_order(value: MemoryOrder | str) -> MemoryOrder:
@@ -60,11 +64,14 @@ def as_order(value: MemoryOrder | str) -> MemoryOrder:
     Raises:
         InvalidInputError: there is no such order.
     """
+    return _named(MemoryOrder, value, "order", "orders")
+
+
+def _named(kind: type[E], value: str, one: str, all_: str) -> E:
     try:
-        return MemoryOrder(value.lower())
+        return kind(value.lower())
     except (ValueError, AttributeError):
-        known = ", ".join(MemoryOrder)
-        raise InvalidInputError(f"unknown order {value!r}; the orders are: {known}") from None
+        raise InvalidInputError(f"unknown {one} {value!r}; the {all_} are: {', '.join(kind)}") from None
 
 
 def check_importance(value: float, name: str = "importance") -> float:
@@ -81,6 +88,17 @@ def check_importance(value: float, name: str = "importance") -> float:
     ):
         raise InvalidInputError(f"{name} must be a number from 0 to 1, not {value!r}")
     return float(value)
+
+
+def check_whole(value: int, name: str, least: int) -> int:
+    """Return `value` if it is a whole number of at least `least`.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidInputError(f"{name} must be a whole number of at least {least}, but is {value!r}")
+    return value
 
 
 def check_time(value: datetime, name: str) -> datetime:
@@ -161,9 +179,8 @@ class MemoryFilter:
     def __post_init__(self) -> None:
         check_identifier(self.user_id, "user_id")
         self._replace(("session_id", "agent_id", "turn_id"), check_identifier)
-        for name in ("levels", "categories", "entities"):
-            if isinstance(getattr(self, name), str):
-                raise InvalidInputError(f"{name} must be a collection, e.g. [{getattr(self, name)!r}]")
+        for name in ("levels", "entities"):
+            _refuse_string(getattr(self, name), name)
         names = self.entities
         if not isinstance(names, Collection) or not all(isinstance(name, str) for name in names):
             raise InvalidInputError(f"entities must be a collection of names, not {names!r}")
@@ -172,12 +189,12 @@ class MemoryFilter:
         if self.text is not None:
             check_marks(self.text, "text")
         self._replace(("levels",), lambda levels, _: frozenset(map(as_level, levels)))
-        self._replace(("categories",), lambda categories, _: frozenset(map(as_category, categories)))
+        self._replace(("categories",), lambda categories, _: as_categories(categories))
         self._replace(("as_of", "created_after", "created_before"), check_time)
         self._replace(("min_importance", "max_importance"), check_importance)
         self._replace(("order",), lambda order, _: as_order(order))
         self._replace(("metadata",), _check_metadata)
-        self._replace(("limit", "offset"), _check_count)
+        self._replace(("limit", "offset"), lambda count, name: check_whole(count, name, 0))
 
     def _replace(self, names: Iterable[str], check: Callable[[Any, str], object]) -> None:
         """Put what `check` makes of these fields' values in their places; None stays None."""
@@ -194,7 +211,6 @@ def _check_metadata(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any]
     return metadata
 
 
-def _check_count(value: int, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidInputError(f"{name} must be a whole number and not negative, but is {value!r}")
-    return value
+def _refuse_string(values: object, name: str) -> None:
+    if isinstance(values, str):
+        raise InvalidInputError(f"{name} must be a collection, e.g. [{values!r}]")

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[import-untyped] # it has no types
+from snowballstemmer.english_stemmer import EnglishStemmer
 
 from headroom.memory.timewords import asks_for_time, tells_time
 
@@ -55,7 +55,8 @@ _PAUSE: Final = re.compile(r"[.,;:!?…](?= )")
 _LONGEST_WORD: Final = 40
 _ADVICE: Final = r"should (?:i|we)\b|recommend|suggest|advise|propose"
 _CHOICE: Final = r"should\b|would suit|to (?:use|choose|pick|take|buy)\b|for (?:me|my|us|our)\b"
-# In vain, it takes in the rest of the sentence: else each "what" in it would be followed to its end.
+# A question word that asks for no choice takes the rest of its sentence with it: read on from each question
+# word to the end, a long sentence of many would take the square of the time.
 _ASKS_FOR_CHOICE: Final = re.compile(
     rf"\b(?:({_ADVICE})|(?:what|which|best)\b(?:[^.?!\n]*\b({_ADVICE}|{_CHOICE})|[^.?!\n]*))", re.IGNORECASE
 )
@@ -168,9 +169,13 @@ def normalised(text: str) -> str:
 
 def _wording(text: str) -> int:
     said = normalised(text).replace("\u2019", "'")
-    said = _PAUSE.sub("", said).removeprefix("the ").removeprefix("user ")
-    digest = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True) or 1
+    return hashed(_PAUSE.sub("", said).removeprefix("the ").removeprefix("user ")) or 1
+
+
+def hashed(text: str) -> int:
+    """A hash of 64 bits, with a sign as SQLite's integers have one. It is stored: it must never change."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
 
 
 def unspaced(word: str) -> list[str]:

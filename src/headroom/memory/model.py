@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from headroom.scope import Scope
+from headroom.scope import PARTS, Scope
 
 
 class MemoryCategory(StrEnum):
@@ -37,6 +37,11 @@ class ScopeLevel(StrEnum):
     """One agent (of one session, where the memory names a session too)."""
     TURN = "turn"
     """One turn; it ends with the turn."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of a scope that a memory of this level may name, from broadest to narrowest."""
+        return PARTS[: list(ScopeLevel).index(self) + 1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

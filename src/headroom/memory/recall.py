@@ -1,13 +1,12 @@
 """One recall: from a query's text to the memories that fit it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
 from headroom.errors import InvalidInputError
 from headroom.memory import ranking
-from headroom.memory.filters import as_category
-from headroom.memory.model import Memory, MemoryCategory
+from headroom.memory.model import Memory
 from headroom.memory.stores.base import MemoryStore, RecallRequest
 
 QUERY_LENGTH: Final = 1_000
@@ -16,14 +15,14 @@ QUERY_LENGTH: Final = 1_000
 The end, because who pastes a document into a chat asks the question after it."""
 
 
-def recall(store: MemoryStore, request: RecallRequest, *, top_k: int, min_score: float) -> list[Memory]:
+def recall(store: MemoryStore, request: RecallRequest, min_score: float) -> list[Memory]:
     """The best of the store's candidates, best first, each with its score; what says the same only once."""
     candidates = store.candidates(request)
     ranked = ranking.rank(candidates.evidence)
     best = ranked.order[ranked.relevance[ranked.order] >= min_score]
     firsts = ranking.first_of_each(candidates.evidence.wordings[best].tolist())
     found: list[Memory] = []
-    while len(found) < top_k and (page := list(islice(firsts, top_k - len(found)))):
+    while page := list(islice(firsts, request.top_k - len(found))):
         # One page is usually all: only what was removed meanwhile is missing.
         rows = best[page]
         found += _scored(store, candidates.keys[rows].tolist(), ranked.relevance[rows].tolist())
@@ -51,27 +50,3 @@ def check_query(query: str) -> str:
         raise InvalidInputError("query is blank; there is nothing to look for")
     # A chat message may hold half of a surrogate pair: that is no reason to remember nothing.
     return query.strip()[-QUERY_LENGTH:].encode("utf-8", "replace").decode()
-
-
-def check_top_k(top_k: int) -> int:
-    """Return `top_k` if it is a whole number of at least 1.
-
-    Raises:
-        InvalidInputError: it is not.
-    """
-    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-        raise InvalidInputError(f"top_k must be a whole number of at least 1, not {top_k!r}")
-    return top_k
-
-
-def check_categories(
-    categories: Collection[MemoryCategory | str] | None,
-) -> frozenset[MemoryCategory] | None:
-    """The categories by their names; None stays None.
-
-    Raises:
-        InvalidInputError: there is no such category, or it is a string rather than a collection of them.
-    """
-    if isinstance(categories, str):
-        raise InvalidInputError(f"categories must be a collection, e.g. [{categories!r}]")
-    return None if categories is None else frozenset(map(as_category, categories))

@@ -16,7 +16,7 @@ _INNER_FENCE: Final = (*_FENCE, _LANGUAGE, _SPACE)
 _LIST: Final = (r"\[", _SPACE)
 
 _Parts = tuple["str | list[_Parts]", ...]
-"""Patterns in a row; a list holds alternatives. (Each in a row of its own, they compile far longer.)"""
+"""Patterns in a row; a list holds alternatives. (A row for each way through would compile far longer.)"""
 
 _JSON: Final[list[_Parts]] = [
     (r"\{", _SPACE, rf"(?:{_QUOTE}|[}}a-z])"),

@@ -28,8 +28,8 @@ def error_response(failure: Failure, param: str | None = None) -> JSONResponse:
     return JSONResponse({"error": error}, failure.status, dict(failure.headers))
 
 
-def check_body(body: Any, required: str) -> Mapping[str, Any]:
-    """Return the body of a request if the real API would take it.
+def check_body(body: Any, required: str) -> None:
+    """Check that the real API would take this body of a request.
 
     Raises:
         BadRequestError: it would not.
@@ -46,4 +46,3 @@ def check_body(body: Any, required: str) -> Mapping[str, Any]:
         raise BadRequestError(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options"
         )
-    return body

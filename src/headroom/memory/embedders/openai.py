@@ -34,9 +34,7 @@ class OpenAIEmbedder(Backend["OpenAI"]):
     """
 
     concurrency = 8  # it waits for the network
-    batch_size = (
-        32  # of the longest input, 8,192 tokens: still fewer than the 300,000 that one request may have
-    )
+    batch_size = 32  # of the longest input, 8,192 tokens: fewer than the 300,000 that one request may have
 
     def __init__(
         self,

@@ -16,6 +16,9 @@ from headroom.scope import Scope
 Vectors = NDArray[np.float32]
 """Unit vectors, one row per text: shape (n, dimension)."""
 
+Vector = NDArray[np.float32]
+"""Unit vector, shape (dimension,)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecallRequest:
@@ -23,8 +26,8 @@ class RecallRequest:
 
     scope: Scope
     """Only what is visible from here (see `Memory.visible_from`)."""
-    vector: Vectors
-    """The query's unit vector, shape (dimension,)."""
+    vector: Vector
+    """The query's."""
     text: str
     now: datetime
     """What is true and unexpired at this time."""
@@ -88,7 +91,7 @@ class MemoryStore(Protocol):
             InvalidInputError: a memory has an id that is taken, or text that cannot be stored.
         """
 
-    def supersede(self, memory_id: str, successor: Memory, vector: Vectors) -> Memory:
+    def supersede(self, memory_id: str, successor: Memory, vector: Vector) -> Memory:
         """Close the version `memory_id` at `successor.valid_from` and store `successor` in its place.
 
         Nothing else is compared: `successor` is stored whatever its text.

@@ -37,7 +37,7 @@ class HnswIndex:
     hnswlib must not search a graph while it changes it, so both take turns.
 
     Args:
-        shape: What it is made with; for a file that is not checked.
+        shape: What it is made with, or the file was: that is not checked.
         ef_search: How thoroughly it is searched.
         path: A file written by `save`; None begins an empty graph.
 

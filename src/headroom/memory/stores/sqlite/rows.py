@@ -1,6 +1,5 @@
 """Between a memory and its row."""
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -124,10 +123,7 @@ def fingerprint(memory: Memory) -> int:
     """64 bits that two memories share if they have the same scope and the same text but for its spelling."""
     parts = (memory.user_id, memory.session_id, memory.agent_id, memory.turn_id)
     # Identifiers are printable, so the separator is in none of them.
-    text = "\0".join([part or "" for part in parts] + [lexical.normalised(memory.content)])
-    return int.from_bytes(
-        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little", signed=True
-    )
+    return lexical.hashed("\0".join([*(part or "" for part in parts), lexical.normalised(memory.content)]))
 
 
 def find_user(connection: sqlite3.Connection, user_id: str) -> int | None:

@@ -16,7 +16,7 @@ from headroom.memory.filters import MemoryFilter
 from headroom.memory.gate import Gate
 from headroom.memory.model import Memory, MemoryCategory
 from headroom.memory.per_process import PerProcess
-from headroom.memory.stores.base import Candidates, RecallRequest, Totals, Vectors
+from headroom.memory.stores.base import Candidates, RecallRequest, Totals, Vector, Vectors
 from headroom.memory.stores.sqlite import filtering, housekeeping, reembedding, rows, writing
 from headroom.memory.stores.sqlite.connections import ConnectionPool
 from headroom.memory.stores.sqlite.partitions import Partitions
@@ -69,7 +69,7 @@ class SqliteStore:
             reembedding.require(connection, self._embedder(vectors))
             return writing.add(connection, drafts)
 
-    def supersede(self, memory_id: str, successor: Memory, vector: Vectors) -> Memory:
+    def supersede(self, memory_id: str, successor: Memory, vector: Vector) -> Memory:
         """See `MemoryStore.supersede`."""
         successor = replace(successor, supersedes=memory_id)
         [draft] = writing.drafts([successor], vector[None])
@@ -227,7 +227,7 @@ class SqliteStore:
         if switched:
             self._snapshots.remove_all()
 
-    def _embedder(self, vectors: Vectors) -> Embedder:
+    def _embedder(self, vectors: Vector | Vectors) -> Embedder:
         return Embedder(self._embedder_name, vectors.shape[-1])
 
     # Housekeeping
