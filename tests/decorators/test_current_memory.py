@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def memory(engine: Engine) -> Callable[[Scope], ScopedMemory]:
-    return lambda scope: ScopedMemory(engine, lambda: scope)
+    return lambda scope: ScopedMemory(lambda: engine, lambda: scope)
 
 
 @pytest.fixture(autouse=True)
