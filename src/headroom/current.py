@@ -119,6 +119,11 @@ class LazyMemory:
         raise OverloadedError("too many calls are waiting for the memory to be opened; try again later")
 
 
+def source_in_use() -> HierarchicalMemory | MemoryConfig | None:
+    """What `using` was given, to be used elsewhere as well."""
+    return _in_use.get()
+
+
 def memory_in_use() -> HierarchicalMemory:
     """The memory of the application or function that is running; by default the one shared for memory.db."""
     return LazyMemory().open()

@@ -1,4 +1,4 @@
-"""`@remember`: a function, method or generator that runs in a memory scope of its own.
+"""`@remember`: a function, method or generator that runs in a memory scope of its own; `carry`: in this one.
 
 ::
 
@@ -9,17 +9,19 @@
     def plan(user_id: str, thread: Thread) -> Plan: ...
 """
 
+import functools
 import inspect
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from contextvars import copy_context
 from pkgutil import resolve_name
-from typing import Any, SupportsIndex, TypeAlias, TypeVar, overload
+from typing import Any, ParamSpec, SupportsIndex, TypeAlias, TypeVar, overload
 from uuid import uuid4
 
 import wrapt
 
-from headroom.current import MemorySource, as_source, in_synchronous_function, using
+from headroom.current import MemorySource, as_source, in_synchronous_function, source_in_use, using
 from headroom.errors import ConfigurationError, InvalidInputError, MissingScopeError
 from headroom.memory.config import MemoryConfig
 from headroom.memory.hierarchical import HierarchicalMemory
@@ -27,6 +29,8 @@ from headroom.scope import Scope, check_identifier, current_scope, entered
 from headroom.turns import kept_turn
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Arg:
@@ -184,7 +188,7 @@ class _Run:
     """One call of a decorated function, until what it returned has run to its end."""
 
     def __init__(
-        self, scope: Scope, source: HierarchicalMemory | MemoryConfig | None, *, is_turn: bool
+        self, scope: Scope, source: HierarchicalMemory | MemoryConfig | None, *, is_turn: bool = False
     ) -> None:
         turn_id = uuid4().hex if is_turn else None
         self._scope = entered(scope.narrow(turn_id=turn_id))
@@ -194,6 +198,10 @@ class _Run:
     def result_of(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         with self._turn, self._in_scope(), in_synchronous_function():
             result = function(*args, **kwargs)
+        return self.rest_of(result)
+
+    def rest_of(self, result: Any) -> Any:
+        """What a function returned; if it has still to run, it does so in the scope."""
         if inspect.iscoroutine(result):
             outer: Any = self._awaited(result)
             outer.__name__, outer.__qualname__ = result.__name__, result.__qualname__
@@ -256,3 +264,30 @@ class _Run:
                     raise
                 except BaseException as error:  # noqa: BLE001 - whatever is thrown in goes to the generator
                     step, value = generator.athrow, error
+
+
+def carry(function: Callable[P, T]) -> Callable[P, T]:
+    """Wrap `function` so that it runs in the scope that is current now, in whichever thread it is called.
+
+    `asyncio.to_thread` and `anyio.to_thread` carry the scope by themselves; `run_in_executor`,
+    `ThreadPoolExecutor.submit` and `threading.Thread` do not::
+
+        executor.submit(carry(work), item)
+
+    Like those two, it carries all other context variables as well. A coroutine or generator that it returns
+    keeps the scope and the memory, whoever runs it.
+    """
+    scope, source, context = current_scope(), source_in_use(), copy_context()
+
+    def in_scope(*args: P.args, **kwargs: P.kwargs) -> T:
+        with entered(scope):  # what is bound after this call is for others
+            return function(*args, **kwargs)
+
+    @functools.wraps(function)
+    def carried(*args: P.args, **kwargs: P.kwargs) -> T:
+        # A context cannot be in two threads at once.
+        result = context.copy().run(in_scope, *args, **kwargs)
+        rest: T = _Run(scope, source).rest_of(result)
+        return rest
+
+    return carried

@@ -6,14 +6,13 @@ share: `bind(user_id=...)` in a dependency's worker thread fills the cell, and t
 """
 
 import contextlib
-import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from contextvars import ContextVar, Token, copy_context
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 from headroom.errors import InvalidScopeError, MissingScopeError, ScopeConflictError
 
@@ -22,9 +21,6 @@ MAX_IDENTIFIER_LENGTH: Final = 256
 
 PARTS: Final = ("user_id", "session_id", "agent_id", "turn_id")
 """The parts of a scope, from broadest to narrowest."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def check_identifier(value: object, part: str) -> str:
@@ -288,26 +284,3 @@ def bind(
     cell = _current_cell()
     scope = (Scope() if cell is None else cell.scope).narrow(**parts)
     return _Binding(_Cell(scope, cell if cell is not None and cell.shared else None, parts))
-
-
-def carry(function: Callable[P, T]) -> Callable[P, T]:
-    """Wrap `function` so that it runs in the scope that is current now, in whichever thread it is called.
-
-    `asyncio.to_thread` and `anyio.to_thread` carry the scope by themselves; `run_in_executor`,
-    `ThreadPoolExecutor.submit` and `threading.Thread` do not::
-
-        executor.submit(carry(work), item)
-
-    Like those two, it carries all other context variables as well.
-    """
-    scope, context = current_scope(), copy_context()
-
-    def in_scope(*args: P.args, **kwargs: P.kwargs) -> T:
-        with entered(scope):  # what is bound after this call is for others
-            return function(*args, **kwargs)
-
-    @functools.wraps(function)
-    def carried(*args: P.args, **kwargs: P.kwargs) -> T:
-        return context.copy().run(in_scope, *args, **kwargs)  # a context cannot be in two threads at once
-
-    return carried

@@ -12,11 +12,11 @@ import anyio.to_thread
 import pytest
 
 from headroom.current import close_shared_memory, current_memory, memory_in_use, shared_memory
-from headroom.decorators import remember
+from headroom.decorators import carry, remember
 from headroom.errors import ConfigurationError, InvalidInputError, MemoryNotFoundError, MissingScopeError
 from headroom.face import AsyncScopedMemory, ScopedMemory
 from headroom.memory import Engine, HierarchicalMemory, MemoryConfig
-from headroom.scope import ANONYMOUS, Scope, bind, carry
+from headroom.scope import ANONYMOUS, Scope, bind
 
 pytestmark = pytest.mark.anyio
 
