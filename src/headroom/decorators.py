@@ -15,8 +15,9 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import copy_context
+from copy import deepcopy
 from pkgutil import resolve_name
-from typing import Any, ParamSpec, SupportsIndex, TypeAlias, TypeVar, overload
+from typing import Any, ParamSpec, Self, SupportsIndex, TypeAlias, TypeVar, overload
 from uuid import uuid4
 
 import wrapt
@@ -176,12 +177,25 @@ class _RememberingMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg] 
             return resolve_name, (f"{self.__module__}:{self.__qualname__}",)
         return getattr, (owner, self.__name__)  # as methods are
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        owner = getattr(self.__wrapped__, "__self__", None)
+        return self if owner is None else getattr(deepcopy(owner, memo), self.__name__)
+
 
 class _Remembering(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # the same
     __bound_function_wrapper__ = _RememberingMethod
 
     def __reduce_ex__(self, _: SupportsIndex) -> str:
         return self.__qualname__  # pickled by its name, as functions are
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return self
 
 
 class _Run:
