@@ -159,6 +159,7 @@ class MemoryMiddleware:
     None. A bad identifier answers 400 where the client sent it (see `FromClient`).
 
     Raises:
+        ConfigurationError: `memory` is none.
         InvalidScopeError: at a request, an identifier of the application's own making cannot be one.
     """
 

@@ -130,7 +130,16 @@ def memory_in_use() -> HierarchicalMemory:
 
 
 def as_source(memory: MemorySource | None) -> HierarchicalMemory | MemoryConfig | None:
-    """`memory` as what `using` takes; made once, because a HierarchicalMemory bounds its own calls."""
+    """`memory` as what `using` takes; made once, because a HierarchicalMemory bounds its own calls.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if not isinstance(memory, MemorySource | None):
+        raise ConfigurationError(
+            f"memory must be a MemoryConfig, an Engine or a HierarchicalMemory, not {type(memory).__name__}; "
+            "for the path of a database pass MemoryConfig(db_path=...)"
+        )
     return HierarchicalMemory(memory) if isinstance(memory, Engine) else memory
 
 

@@ -56,7 +56,7 @@ class Arg:
         rest = [name for name, p in signature.parameters.items() if p.kind is p.VAR_KEYWORD]
         if self._parameter not in signature.parameters and not rest:
             raise ConfigurationError(
-                f"{function.__qualname__} has no parameter {self._parameter!r} for Arg({self._path!r}); "
+                f"{_name(function)} has no parameter {self._parameter!r} for Arg({self._path!r}); "
                 f"it has: {', '.join(signature.parameters) or 'none'}"
             )
 
@@ -66,7 +66,7 @@ class Arg:
             arguments = call.arguments | (call.arguments[rest[0]] if rest else {})
             if self._parameter not in arguments:
                 raise InvalidInputError(
-                    f"{function.__qualname__} was called without {self._parameter}=, "
+                    f"{_name(function)} was called without {self._parameter}=, "
                     f"which Arg({self._path!r}) reads"
                 )
             value = arguments[self._parameter]
@@ -126,7 +126,7 @@ def remember(
         memory: What `current_memory()`, and clients without a memory of their own, use in the function.
 
     Raises:
-        ConfigurationError: on decoration, an `Arg` names no parameter.
+        ConfigurationError: on decoration, an `Arg` names no parameter, or `memory` is none.
         InvalidScopeError: on decoration or at a call, an identifier cannot be one.
         InvalidInputError: at a call, the arguments do not contain what an `Arg` names.
         MissingScopeError: at a call, `user` gave None.
@@ -145,9 +145,7 @@ def remember(
             given = args if instance is None else (instance, *args)
             parts = {part: read(*given, **kwargs) for part, read in readers.items()}
             if "user_id" in parts and parts["user_id"] is None:
-                raise MissingScopeError(
-                    f"{wrapped.__qualname__} was called for no user: its `user` gave None"
-                )
+                raise MissingScopeError(f"{_name(wrapped)} was called for no user: its `user` gave None")
             return _Run(current_scope().narrow(**parts), source, is_turn=turn).result_of(
                 wrapped, args, kwargs
             )
@@ -159,6 +157,11 @@ def remember(
     if isinstance(function, str):
         raise ConfigurationError(f"say what {function!r} is: @remember(agent={function!r}), for example")
     return decorate(function)
+
+
+def _name(function: Any) -> str:
+    name: str = getattr(function, "__qualname__", type(function).__name__)
+    return name
 
 
 def _reader(identifier: Identifier, part: str, function: Any) -> Callable[..., Any]:

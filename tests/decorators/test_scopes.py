@@ -1,5 +1,6 @@
 """Which scope a decorated function gets."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -164,6 +165,14 @@ def test_an_arg_that_names_no_parameter_is_refused_on_decoration() -> None:
         @remember(user=Arg("user.id"))
         def function(request: Any, x: int = 0) -> None:
             raise AssertionError(request, x)
+
+
+def test_what_has_no_name_is_named_by_its_type() -> None:
+    partial: Any = functools.partial(current_scope)
+    with pytest.raises(ConfigurationError, match=r"^partial has no parameter 'nobody'"):
+        remember(user=Arg("nobody"))(partial)
+    with pytest.raises(MissingScopeError, match=r"^partial was called for no user"):
+        remember(user=lambda: None)(partial)()
 
 
 def test_a_fixed_identifier_that_cannot_be_one_is_refused_on_decoration() -> None:
