@@ -156,7 +156,8 @@ class MemoryMiddleware:
             start, the application starts all the same (unless the config is strict) and each use tries again.
 
     `user`, `session` and `agent` are resolvers: functions of the connection that return an identifier or
-    None. A bad identifier answers 400 where the client sent it (see `FromClient`).
+    None. A bad identifier answers 400 where the client sent it (see `FromClient`). Where `user` finds
+    nobody, the others are not asked: what gives the request its user later gives it those as well, by `bind`.
 
     Raises:
         ConfigurationError: `memory` is none.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.routing import compile_path
 
 from headroom.errors import ConfigurationError, InvalidScopeError, MissingDependencyError
-from headroom.scope import ANONYMOUS, Scope, check_identifier
+from headroom.scope import Scope, check_identifier
 
 if TYPE_CHECKING:
     from itsdangerous import URLSafeTimedSerializer
@@ -32,14 +32,12 @@ class RejectedRequestError(Exception):
 
 
 def resolved_scope(user: object, session: object, agent: object) -> Scope:
-    """The scope of a request, from what its resolvers returned: `ANONYMOUS` without a user.
+    """The scope of a user's request, from what its resolvers returned.
 
     Raises:
         RejectedRequestError: the client sent an identifier that cannot be one.
         InvalidScopeError: the application made one.
     """
-    if user is None:
-        return ANONYMOUS
     return Scope(_checked(user, "user_id"), _checked(session, "session_id"), _checked(agent, "agent_id"))
 
 
