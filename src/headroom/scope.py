@@ -272,6 +272,9 @@ def bind(
     A plain call takes effect at once in the task or thread that makes it, and in the others as soon as the
     object it returns is dropped: write it as a statement, and do not return or keep that object.
 
+    A thread that serves one user after the other without a scope around each, of a pool or of a WSGI server
+    without MemoryMiddleware, goes on in what a plain call bound there, for whoever comes next: use a block.
+
     Around a `yield`, a block holds for whoever runs the generator as well; and where two generators take
     turns, each goes on in the scope that the other left. Decorate generators with `@remember` instead.
 
