@@ -13,7 +13,12 @@ import functools
 import inspect
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import (
+    _AsyncGeneratorContextManager,
+    _GeneratorContextManager,
+    contextmanager,
+    nullcontext,
+)
 from contextvars import copy_context
 from copy import deepcopy
 from pkgutil import resolve_name
@@ -228,6 +233,8 @@ class _Run:
             return self._asynchronous_steps(result)
         if inspect.isgenerator(result):
             return self._steps(result)
+        if isinstance(result, _GeneratorContextManager | _AsyncGeneratorContextManager):
+            result.gen = self.rest_of(result.gen)
         return result
 
     @contextmanager

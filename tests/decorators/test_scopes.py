@@ -1,7 +1,8 @@
 """Which scope a decorated function gets."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -61,6 +62,42 @@ def test_an_anonymous_request_stays_anonymous_in_its_agents() -> None:
 
     with entered(ANONYMOUS):
         assert function() == ANONYMOUS
+
+
+def test_a_context_manager_runs_in_the_scope_and_its_block_in_the_callers() -> None:
+    seen = []
+
+    @remember(user=Arg("user"), agent="tools")
+    @contextlib.contextmanager
+    def tools_of(user: str) -> Iterator[str]:
+        seen.append(current_scope())
+        try:
+            yield user
+        except KeyError:
+            seen.append(current_scope())
+
+    with entered(Scope("admin")):
+        with tools_of("bob") as user:
+            assert (user, current_scope()) == ("bob", Scope("admin"))
+            raise KeyError
+        assert current_scope() == Scope("admin")
+    assert seen == [Scope("bob", agent_id="tools")] * 2
+
+
+@pytest.mark.anyio
+async def test_so_does_an_asynchronous_one() -> None:
+    seen = []
+
+    @contextlib.asynccontextmanager
+    async def tools() -> AsyncIterator[None]:
+        seen.append(current_scope())
+        yield
+        seen.append(current_scope())
+
+    with entered(Scope("admin")):
+        async with remember(user="bob")(tools)():
+            seen.append(current_scope())
+    assert seen == [Scope("bob"), Scope("admin"), Scope("bob")]
 
 
 def test_nested_agents_nest_and_return() -> None:
