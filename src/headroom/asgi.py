@@ -121,6 +121,7 @@ def signed_cookie(name: str, secret_key: str | Sequence[str], *, max_age: int | 
     `max_age` is in seconds. Several keys are for rotation: the last one signs, all of them are accepted.
 
     Raises:
+        ConfigurationError: a key is empty, so that anybody could sign.
         MissingDependencyError: itsdangerous is not installed.
     """
     read = cookie_reader(name, secret_key, max_age)

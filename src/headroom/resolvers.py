@@ -81,12 +81,19 @@ def cookie_signer(name: str, secret_key: str | Sequence[str]) -> "URLSafeTimedSe
         response.set_cookie("who", cookie_signer("who", SECRET_KEY).dumps(user.id), httponly=True)
 
     Raises:
+        ConfigurationError: a key is empty, so that anybody could sign.
         MissingDependencyError: itsdangerous is not installed.
     """
     try:
         from itsdangerous import URLSafeTimedSerializer  # noqa: PLC0415 - an optional dependency
     except ImportError:
         raise MissingDependencyError("itsdangerous", "web") from None
+    keys = [secret_key] if isinstance(secret_key, str | bytes) else secret_key
+    if not keys or not all(keys):
+        raise ConfigurationError(
+            f"a secret key of the cookie {name!r} is empty, so anybody could sign it as any user: "
+            "pass none that are (is an environment variable missing that they come from?)"
+        )
     return URLSafeTimedSerializer(secret_key, salt=_COOKIE_SALT + name)
 
 
