@@ -48,7 +48,7 @@ def shared_memory(config: MemoryConfig | None = None) -> HierarchicalMemory:
         memory = _shared.setdefault(key, opened)
         if memory is not opened:
             opened.engine.close()
-    if memory.config != replace(config, db_path=memory.config.db_path):
+    if memory.config is not config and memory.config != replace(config, db_path=memory.config.db_path):
         raise ConfigurationError(
             f"{config.db_path} is open in this process with other settings; use the same MemoryConfig, "
             "or pass the one memory to all who share it"
