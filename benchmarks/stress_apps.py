@@ -24,10 +24,10 @@ from starlette.routing import Route
 
 from headroom import asgi, wsgi
 from headroom.current import current_memory
-from headroom.decorators import remember
+from headroom.decorators import carry, remember
 from headroom.errors import MissingScopeError
 from headroom.memory import Memory, MemoryConfig
-from headroom.scope import ANONYMOUS, Scope, bind, carry, current_scope, entered
+from headroom.scope import ANONYMOUS, Scope, bind, current_scope, entered
 
 FOLDER = Path(os.environ.get("STRESS_FOLDER", "."))
 VIOLATIONS = FOLDER / "violations.log"

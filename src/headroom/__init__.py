@@ -7,12 +7,12 @@ agent's function; `headroom.memory` is the engine behind, and `headroom.errors` 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from headroom.scope import ANONYMOUS, Scope, bind, carry, current_scope
+from headroom.scope import ANONYMOUS, Scope, bind, current_scope
 
 if TYPE_CHECKING:
     from headroom.clients import AsyncClientMemory, ClientMemory, with_memory
     from headroom.current import current_memory
-    from headroom.decorators import Arg, remember
+    from headroom.decorators import Arg, carry, remember
     from headroom.exchange import ExchangeTrace
     from headroom.memory import Engine, HierarchicalMemory, Memory, MemoryCategory, MemoryConfig, MemoryFilter
     from headroom.turns import turn
@@ -51,6 +51,7 @@ _LAZY = {
     "MemoryCategory": "memory",
     "MemoryConfig": "memory",
     "MemoryFilter": "memory",
+    "carry": "decorators",
     "current_memory": "current",
     "remember": "decorators",
     "turn": "turns",

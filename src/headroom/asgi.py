@@ -121,6 +121,7 @@ def signed_cookie(name: str, secret_key: str | Sequence[str], *, max_age: int | 
     `max_age` is in seconds. Several keys are for rotation: the last one signs, all of them are accepted.
 
     Raises:
+        ConfigurationError: a key is empty, so that anybody could sign.
         MissingDependencyError: itsdangerous is not installed.
     """
     read = cookie_reader(name, secret_key, max_age)
@@ -156,9 +157,11 @@ class MemoryMiddleware:
             start, the application starts all the same (unless the config is strict) and each use tries again.
 
     `user`, `session` and `agent` are resolvers: functions of the connection that return an identifier or
-    None. A bad identifier answers 400 where the client sent it (see `FromClient`).
+    None. A bad identifier answers 400 where the client sent it (see `FromClient`). Where `user` finds
+    nobody, the others are not asked: what gives the request its user later gives it those as well, by `bind`.
 
     Raises:
+        ConfigurationError: `memory` is none.
         InvalidScopeError: at a request, an identifier of the application's own making cannot be one.
     """
 

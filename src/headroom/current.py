@@ -10,14 +10,16 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 import anyio
-from anyio import to_thread
+from anyio import move_on_after
 
-from headroom.errors import ConfigurationError
+from headroom.errors import ConfigurationError, OverloadedError
 from headroom.face import AsyncScopedMemory, ScopedMemory
+from headroom.memory import patience
 from headroom.memory.config import MemoryConfig
 from headroom.memory.engine import Engine
 from headroom.memory.hierarchical import HierarchicalMemory
 from headroom.scope import current_scope
+from headroom.threads import in_own_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,7 +48,7 @@ def shared_memory(config: MemoryConfig | None = None) -> HierarchicalMemory:
         memory = _shared.setdefault(key, opened)
         if memory is not opened:
             opened.engine.close()
-    if memory.config != replace(config, db_path=memory.config.db_path):
+    if memory.config is not config and memory.config != replace(config, db_path=memory.config.db_path):
         raise ConfigurationError(
             f"{config.db_path} is open in this process with other settings; use the same MemoryConfig, "
             "or pass the one memory to all who share it"
@@ -111,9 +113,16 @@ class LazyMemory:
         return await (await self._opened()).run_in_turn(function, *args, **kwargs)
 
     async def _opened(self) -> HierarchicalMemory:
-        if isinstance(self._source, HierarchicalMemory):
-            return self._source
-        return await to_thread.run_sync(self.open)
+        if isinstance(self._source, HierarchicalMemory) or self.database in _shared:
+            return self.open()
+        with move_on_after(patience.left()):
+            return await in_own_thread(self.open)
+        raise OverloadedError("too many calls are waiting for the memory to be opened; try again later")
+
+
+def source_in_use() -> HierarchicalMemory | MemoryConfig | None:
+    """What `using` was given, to be used elsewhere as well."""
+    return _in_use.get()
 
 
 def memory_in_use() -> HierarchicalMemory:
@@ -122,7 +131,16 @@ def memory_in_use() -> HierarchicalMemory:
 
 
 def as_source(memory: MemorySource | None) -> HierarchicalMemory | MemoryConfig | None:
-    """`memory` as what `using` takes; made once, because a HierarchicalMemory bounds its own calls."""
+    """`memory` as what `using` takes; made once, because a HierarchicalMemory bounds its own calls.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if not isinstance(memory, MemorySource | None):
+        raise ConfigurationError(
+            f"memory must be a MemoryConfig, an Engine or a HierarchicalMemory, not {type(memory).__name__}; "
+            "for the path of a database pass MemoryConfig(db_path=...)"
+        )
     return HierarchicalMemory(memory) if isinstance(memory, Engine) else memory
 
 
@@ -168,10 +186,10 @@ def current_memory() -> Any:
     Without a `memory=`, it is the one that the process shares for memory.db, which wrapped clients use as
     well.
     """
-    memory, task = memory_in_use(), _running_task()
-    if task is None or task == _synchronous_in.get():
-        return ScopedMemory(memory.engine, current_scope)
-    return AsyncScopedMemory(memory, current_scope)
+    memory, task = LazyMemory(), _running_task()
+    synchronous = ScopedMemory(lambda: memory.open().engine, current_scope)
+    is_asynchronous = task is not None and task != _synchronous_in.get()
+    return AsyncScopedMemory(lambda: memory, synchronous) if is_asynchronous else synchronous
 
 
 def _running_task() -> int | None:

@@ -1,4 +1,4 @@
-"""`@remember`: a function, method or generator that runs in a memory scope of its own.
+"""`@remember`: a function, method or generator that runs in a memory scope of its own; `carry`: in this one.
 
 ::
 
@@ -9,17 +9,25 @@
     def plan(user_id: str, thread: Thread) -> Plan: ...
 """
 
+import functools
 import inspect
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import (
+    _AsyncGeneratorContextManager,
+    _GeneratorContextManager,
+    contextmanager,
+    nullcontext,
+)
+from contextvars import copy_context
+from copy import deepcopy
 from pkgutil import resolve_name
-from typing import Any, SupportsIndex, TypeAlias, TypeVar, overload
+from typing import Any, ParamSpec, Self, SupportsIndex, TypeAlias, TypeVar, overload
 from uuid import uuid4
 
 import wrapt
 
-from headroom.current import MemorySource, as_source, in_synchronous_function, using
+from headroom.current import MemorySource, as_source, in_synchronous_function, source_in_use, using
 from headroom.errors import ConfigurationError, InvalidInputError, MissingScopeError
 from headroom.memory.config import MemoryConfig
 from headroom.memory.hierarchical import HierarchicalMemory
@@ -27,6 +35,8 @@ from headroom.scope import Scope, check_identifier, current_scope, entered
 from headroom.turns import kept_turn
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Arg:
@@ -51,7 +61,7 @@ class Arg:
         rest = [name for name, p in signature.parameters.items() if p.kind is p.VAR_KEYWORD]
         if self._parameter not in signature.parameters and not rest:
             raise ConfigurationError(
-                f"{function.__qualname__} has no parameter {self._parameter!r} for Arg({self._path!r}); "
+                f"{_name(function)} has no parameter {self._parameter!r} for Arg({self._path!r}); "
                 f"it has: {', '.join(signature.parameters) or 'none'}"
             )
 
@@ -61,7 +71,7 @@ class Arg:
             arguments = call.arguments | (call.arguments[rest[0]] if rest else {})
             if self._parameter not in arguments:
                 raise InvalidInputError(
-                    f"{function.__qualname__} was called without {self._parameter}=, "
+                    f"{_name(function)} was called without {self._parameter}=, "
                     f"which Arg({self._path!r}) reads"
                 )
             value = arguments[self._parameter]
@@ -121,7 +131,7 @@ def remember(
         memory: What `current_memory()`, and clients without a memory of their own, use in the function.
 
     Raises:
-        ConfigurationError: on decoration, an `Arg` names no parameter.
+        ConfigurationError: on decoration, an `Arg` names no parameter, or `memory` is none.
         InvalidScopeError: on decoration or at a call, an identifier cannot be one.
         InvalidInputError: at a call, the arguments do not contain what an `Arg` names.
         MissingScopeError: at a call, `user` gave None.
@@ -140,9 +150,7 @@ def remember(
             given = args if instance is None else (instance, *args)
             parts = {part: read(*given, **kwargs) for part, read in readers.items()}
             if "user_id" in parts and parts["user_id"] is None:
-                raise MissingScopeError(
-                    f"{wrapped.__qualname__} was called for no user: its `user` gave None"
-                )
+                raise MissingScopeError(f"{_name(wrapped)} was called for no user: its `user` gave None")
             return _Run(current_scope().narrow(**parts), source, is_turn=turn).result_of(
                 wrapped, args, kwargs
             )
@@ -154,6 +162,11 @@ def remember(
     if isinstance(function, str):
         raise ConfigurationError(f"say what {function!r} is: @remember(agent={function!r}), for example")
     return decorate(function)
+
+
+def _name(function: Any) -> str:
+    name: str = getattr(function, "__qualname__", type(function).__name__)
+    return name
 
 
 def _reader(identifier: Identifier, part: str, function: Any) -> Callable[..., Any]:
@@ -172,6 +185,13 @@ class _RememberingMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg] 
             return resolve_name, (f"{self.__module__}:{self.__qualname__}",)
         return getattr, (owner, self.__name__)  # as methods are
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        owner = getattr(self.__wrapped__, "__self__", None)
+        return self if owner is None else getattr(deepcopy(owner, memo), self.__name__)
+
 
 class _Remembering(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # the same
     __bound_function_wrapper__ = _RememberingMethod
@@ -179,12 +199,18 @@ class _Remembering(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # the same
     def __reduce_ex__(self, _: SupportsIndex) -> str:
         return self.__qualname__  # pickled by its name, as functions are
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return self
+
 
 class _Run:
     """One call of a decorated function, until what it returned has run to its end."""
 
     def __init__(
-        self, scope: Scope, source: HierarchicalMemory | MemoryConfig | None, *, is_turn: bool
+        self, scope: Scope, source: HierarchicalMemory | MemoryConfig | None, *, is_turn: bool = False
     ) -> None:
         turn_id = uuid4().hex if is_turn else None
         self._scope = entered(scope.narrow(turn_id=turn_id))
@@ -194,6 +220,10 @@ class _Run:
     def result_of(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         with self._turn, self._in_scope(), in_synchronous_function():
             result = function(*args, **kwargs)
+        return self.rest_of(result)
+
+    def rest_of(self, result: Any) -> Any:
+        """What a function returned; if it has still to run, it does so in the scope."""
         if inspect.iscoroutine(result):
             outer: Any = self._awaited(result)
             outer.__name__, outer.__qualname__ = result.__name__, result.__qualname__
@@ -203,6 +233,8 @@ class _Run:
             return self._asynchronous_steps(result)
         if inspect.isgenerator(result):
             return self._steps(result)
+        if isinstance(result, _GeneratorContextManager | _AsyncGeneratorContextManager):
+            result.gen = self.rest_of(result.gen)
         return result
 
     @contextmanager
@@ -256,3 +288,30 @@ class _Run:
                     raise
                 except BaseException as error:  # noqa: BLE001 - whatever is thrown in goes to the generator
                     step, value = generator.athrow, error
+
+
+def carry(function: Callable[P, T]) -> Callable[P, T]:
+    """Wrap `function` so that it runs in the scope that is current now, in whichever thread it is called.
+
+    `asyncio.to_thread` and `anyio.to_thread` carry the scope by themselves; `run_in_executor`,
+    `ThreadPoolExecutor.submit` and `threading.Thread` do not::
+
+        executor.submit(carry(work), item)
+
+    Like those two, it carries all other context variables as well. A coroutine or generator that it returns
+    keeps the scope and the memory, whoever runs it.
+    """
+    scope, source, context = current_scope(), source_in_use(), copy_context()
+
+    def in_scope(*args: P.args, **kwargs: P.kwargs) -> T:
+        with entered(scope):  # what is bound after this call is for others
+            return function(*args, **kwargs)
+
+    @functools.wraps(function)
+    def carried(*args: P.args, **kwargs: P.kwargs) -> T:
+        # A context cannot be in two threads at once.
+        result = context.copy().run(in_scope, *args, **kwargs)
+        rest: T = _Run(scope, source).rest_of(result)
+        return rest
+
+    return carried

@@ -7,17 +7,26 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from contextvars import copy_context
 from datetime import datetime
 from functools import partial, update_wrapper
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from headroom.errors import InvalidInputError, MemoryNotFoundError
 from headroom.memory.engine import Engine
 from headroom.memory.filters import MemoryFilter, as_level
-from headroom.memory.hierarchical import HierarchicalMemory
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
 from headroom.scope import Scope
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Threads(Protocol):
+    """A memory's worker threads; see `HierarchicalMemory`."""
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in one of them."""
+
+    async def run_search(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call one that only searches."""
 
 
 class ScopedMemory:
@@ -27,7 +36,7 @@ class ScopedMemory:
     with "session", "agent" or "turn" it is only what the current one keeps to itself.
 
     Args:
-        engine: Where the memories lie.
+        engine: Gives where the memories lie, anew for each call.
         scope: Gives the scope, anew for each call.
 
     Raises:
@@ -35,7 +44,7 @@ class ScopedMemory:
         InvalidInputError: from every method that takes a level, when the scope has no such part.
     """
 
-    def __init__(self, engine: Engine, scope: Callable[[], Scope]) -> None:
+    def __init__(self, engine: Callable[[], Engine], scope: Callable[[], Scope]) -> None:
         self._engine = engine
         self._scope = scope
 
@@ -53,7 +62,7 @@ class ScopedMemory:
         See `Engine.search`.
         """
         scope = self._scope()
-        return self._engine.search(
+        return self._engine().search(
             query,
             scope.require_user(),
             scope.session_id,
@@ -81,7 +90,7 @@ class ScopedMemory:
 
         What is stored for the "turn" goes when the turn ends.
         """
-        return self._engine.add(
+        return self._engine().add(
             content,
             **self._parts(level),
             category=category,
@@ -94,15 +103,15 @@ class ScopedMemory:
 
     def get_all(self, level: ScopeLevel | str = ScopeLevel.USER) -> list[Memory]:
         """All current memories, oldest first."""
-        return self._engine.query(MemoryFilter(**self._parts(level)))
+        return self._engine().query(MemoryFilter(**self._parts(level)))
 
     def clear(self, level: ScopeLevel | str = ScopeLevel.USER) -> int:
         """Remove all memories with their history; return how many versions that were."""
-        return self._engine.clear(**self._parts(level))
+        return self._engine().clear(**self._parts(level))
 
     def stats(self) -> dict[str, Any]:
         """Figures about this user's memories: `total`, `categories` and more; see `Engine.stats`."""
-        return self._engine.stats(self._scope().require_user())
+        return self._engine().stats(self._scope().require_user())
 
     def supersede(
         self,
@@ -123,7 +132,7 @@ class ScopedMemory:
             MemorySupersededError: it is history already; the error names the current version.
         """
         self._check_owner(memory_id)
-        return self._engine.supersede(
+        return self._engine().supersede(
             memory_id,
             new_content,
             category=category,
@@ -141,7 +150,7 @@ class ScopedMemory:
             MemoryNotFoundError: this user has no such memory.
         """
         self._check_owner(memory_id)
-        return self._engine.get_history(memory_id)
+        return self._engine().get_history(memory_id)
 
     def delete(self, memory_id: str) -> bool:
         """Remove a memory of this user's with all its versions; return whether there was one."""
@@ -149,7 +158,7 @@ class ScopedMemory:
             self._check_owner(memory_id)
         except MemoryNotFoundError:
             return False
-        return self._engine.delete(memory_id)
+        return self._engine().delete(memory_id)
 
     def _parts(self, level: ScopeLevel | str) -> dict[str, Any]:
         """The parts of the scope down to `level`."""
@@ -165,7 +174,7 @@ class ScopedMemory:
     def _check_owner(self, memory_id: str) -> None:
         # An id may come from a web page: somebody else's memory is as good as none.
         user_id = self._scope().require_user()
-        memory = self._engine.get(memory_id)
+        memory = self._engine().get(memory_id)
         if memory is None or memory.user_id != user_id:
             raise MemoryNotFoundError(memory_id)
 
@@ -175,7 +184,8 @@ def _awaited(
 ) -> Callable[Concatenate["AsyncScopedMemory", P], Coroutine[Any, Any, T]]:
     def awaited(self: "AsyncScopedMemory", /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         # Whose memory it is depends on who calls: it may be awaited in the scope of another.
-        run = self.memory.run_search if searches else self.memory.run
+        threads = self._threads()
+        run = threads.run_search if searches else threads.run
         return run(copy_context().run, partial(method, self.synchronous, *args, **kwargs))
 
     update_wrapper(awaited, method)
@@ -185,14 +195,18 @@ def _awaited(
 class AsyncScopedMemory:
     """`ScopedMemory` for asyncio and trio: the same methods, awaited.
 
+    Args:
+        threads: Gives whose threads do the work, anew for each call.
+        synchronous: What they do.
+
     Raises:
         OverloadedError: from every method, when too many calls are waiting already.
         And what `ScopedMemory` raises.
     """
 
-    def __init__(self, memory: HierarchicalMemory, scope: Callable[[], Scope]) -> None:
-        self.memory = memory
-        self.synchronous = ScopedMemory(memory.engine, scope)
+    def __init__(self, threads: Callable[[], Threads], synchronous: ScopedMemory) -> None:
+        self._threads = threads
+        self.synchronous = synchronous
 
     search = _awaited(ScopedMemory.search, searches=True)
     add = _awaited(ScopedMemory.add)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.routing import compile_path
 
 from headroom.errors import ConfigurationError, InvalidScopeError, MissingDependencyError
-from headroom.scope import ANONYMOUS, Scope, check_identifier
+from headroom.scope import Scope, check_identifier
 
 if TYPE_CHECKING:
     from itsdangerous import URLSafeTimedSerializer
@@ -32,14 +32,12 @@ class RejectedRequestError(Exception):
 
 
 def resolved_scope(user: object, session: object, agent: object) -> Scope:
-    """The scope of a request, from what its resolvers returned: `ANONYMOUS` without a user.
+    """The scope of a user's request, from what its resolvers returned.
 
     Raises:
         RejectedRequestError: the client sent an identifier that cannot be one.
         InvalidScopeError: the application made one.
     """
-    if user is None:
-        return ANONYMOUS
     return Scope(_checked(user, "user_id"), _checked(session, "session_id"), _checked(agent, "agent_id"))
 
 
@@ -83,12 +81,19 @@ def cookie_signer(name: str, secret_key: str | Sequence[str]) -> "URLSafeTimedSe
         response.set_cookie("who", cookie_signer("who", SECRET_KEY).dumps(user.id), httponly=True)
 
     Raises:
+        ConfigurationError: a key is empty, so that anybody could sign.
         MissingDependencyError: itsdangerous is not installed.
     """
     try:
         from itsdangerous import URLSafeTimedSerializer  # noqa: PLC0415 - an optional dependency
     except ImportError:
         raise MissingDependencyError("itsdangerous", "web") from None
+    keys = [secret_key] if isinstance(secret_key, str | bytes) else secret_key
+    if not keys or not all(keys):
+        raise ConfigurationError(
+            f"a secret key of the cookie {name!r} is empty, so anybody could sign it as any user: "
+            "pass none that are (is an environment variable missing that they come from?)"
+        )
     return URLSafeTimedSerializer(secret_key, salt=_COOKIE_SALT + name)
 
 

@@ -6,14 +6,13 @@ share: `bind(user_id=...)` in a dependency's worker thread fills the cell, and t
 """
 
 import contextlib
-import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from contextvars import ContextVar, Token, copy_context
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 from headroom.errors import InvalidScopeError, MissingScopeError, ScopeConflictError
 
@@ -22,9 +21,6 @@ MAX_IDENTIFIER_LENGTH: Final = 256
 
 PARTS: Final = ("user_id", "session_id", "agent_id", "turn_id")
 """The parts of a scope, from broadest to narrowest."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def check_identifier(value: object, part: str) -> str:
@@ -276,6 +272,9 @@ def bind(
     A plain call takes effect at once in the task or thread that makes it, and in the others as soon as the
     object it returns is dropped: write it as a statement, and do not return or keep that object.
 
+    A thread that serves one user after the other without a scope around each, of a pool or of a WSGI server
+    without MemoryMiddleware, goes on in what a plain call bound there, for whoever comes next: use a block.
+
     Around a `yield`, a block holds for whoever runs the generator as well; and where two generators take
     turns, each goes on in the scope that the other left. Decorate generators with `@remember` instead.
 
@@ -288,26 +287,3 @@ def bind(
     cell = _current_cell()
     scope = (Scope() if cell is None else cell.scope).narrow(**parts)
     return _Binding(_Cell(scope, cell if cell is not None and cell.shared else None, parts))
-
-
-def carry(function: Callable[P, T]) -> Callable[P, T]:
-    """Wrap `function` so that it runs in the scope that is current now, in whichever thread it is called.
-
-    `asyncio.to_thread` and `anyio.to_thread` carry the scope by themselves; `run_in_executor`,
-    `ThreadPoolExecutor.submit` and `threading.Thread` do not::
-
-        executor.submit(carry(work), item)
-
-    Like those two, it carries all other context variables as well.
-    """
-    scope, context = current_scope(), copy_context()
-
-    def in_scope(*args: P.args, **kwargs: P.kwargs) -> T:
-        with entered(scope):  # what is bound after this call is for others
-            return function(*args, **kwargs)
-
-    @functools.wraps(function)
-    def carried(*args: P.args, **kwargs: P.kwargs) -> T:
-        return context.copy().run(in_scope, *args, **kwargs)  # a context cannot be in two threads at once
-
-    return carried

@@ -22,7 +22,7 @@ from headroom.resolvers import (
     path_reader,
     resolved_scope,
 )
-from headroom.scope import entered
+from headroom.scope import ANONYMOUS, Scope, entered
 
 __all__ = [
     "FromClient",
@@ -64,6 +64,7 @@ def signed_cookie(name: str, secret_key: str | Sequence[str], *, max_age: int | 
     `max_age` is in seconds. Several keys are for rotation: the last one signs, all of them are accepted.
 
     Raises:
+        ConfigurationError: a key is empty, so that anybody could sign.
         MissingDependencyError: itsdangerous is not installed.
     """
     read = cookie_reader(name, secret_key, max_age)
@@ -94,9 +95,11 @@ class MemoryMiddleware:
         memory: What `current_memory()` and clients without a memory of their own use in this application.
 
     `user`, `session` and `agent` are resolvers: functions of the environ that return an identifier or None. A
-    bad identifier answers 400 where the client sent it (see `FromClient`).
+    bad identifier answers 400 where the client sent it (see `FromClient`). Where `user` finds nobody, the
+    others are not asked: what gives the request its user later gives it those as well, by `bind`.
 
     Raises:
+        ConfigurationError: `memory` is none.
         InvalidScopeError: at a request, an identifier of the application's own making cannot be one.
     """
 
@@ -118,11 +121,7 @@ class MemoryMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         try:
-            scope = resolved_scope(
-                self._user(environ),
-                self._session(environ) if self._session else None,
-                self._agent(environ) if self._agent else None,
-            )
+            scope = self._resolve(environ)
         except RejectedRequestError as error:
             body = str(error).encode()
             headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
@@ -134,6 +133,16 @@ class MemoryMiddleware:
         if isinstance(chunks, list | tuple) or _is_file(chunks, environ):
             return chunks  # nothing of the application runs any more, and servers send these faster
         return _ScopedBody(chunks, in_scope, in_use)
+
+    def _resolve(self, environ: WSGIEnvironment) -> Scope:
+        user = self._user(environ)
+        if user is None:
+            return ANONYMOUS
+        return resolved_scope(
+            user,
+            self._session(environ) if self._session else None,
+            self._agent(environ) if self._agent else None,
+        )
 
 
 def _is_file(body: Iterable[bytes], environ: WSGIEnvironment) -> bool:

@@ -6,24 +6,28 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import demo_app
 
 import anyio
 import anyio.to_thread
 import pytest
+from starlette.applications import Starlette
 
+from headroom import asgi, wsgi
 from headroom.current import close_shared_memory, current_memory, memory_in_use, shared_memory
-from headroom.decorators import remember
+from headroom.decorators import carry, remember
 from headroom.errors import ConfigurationError, InvalidInputError, MemoryNotFoundError, MissingScopeError
 from headroom.face import AsyncScopedMemory, ScopedMemory
 from headroom.memory import Engine, HierarchicalMemory, MemoryConfig
-from headroom.scope import ANONYMOUS, Scope, bind, carry
+from headroom.scope import ANONYMOUS, Scope, bind
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 def memory(engine: Engine) -> Callable[[Scope], ScopedMemory]:
-    return lambda scope: ScopedMemory(engine, lambda: scope)
+    return lambda scope: ScopedMemory(lambda: engine, lambda: scope)
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +96,20 @@ async def test_it_is_synchronous_in_threads_and_in_decorated_synchronous_functio
 
     asynchronous, synchronous = AsyncScopedMemory, ScopedMemory
     assert await function() == [asynchronous, synchronous, synchronous, asynchronous, asynchronous]
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda memory: remember(memory=memory),
+        lambda memory: asgi.MemoryMiddleware(Starlette(), memory=memory),
+        lambda memory: wsgi.MemoryMiddleware(demo_app, memory=memory),
+    ],
+)
+@pytest.mark.parametrize("memory", ["app.db", MemoryConfig])
+def test_what_is_no_memory_is_refused_at_once(take: Callable[[Any], object], memory: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"not (str|type); .* MemoryConfig\(db_path="):
+        take(memory)
 
 
 def test_a_carried_function_takes_the_memory_along(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """`@remember` decorates functions of every kind, and they stay what they were."""
 
 import asyncio
+import copy
 import gc
 import inspect
 import pickle
@@ -315,6 +316,22 @@ def test_a_decorated_method_is_pickled_with_what_it_is_bound_to(protocol: int) -
     assert bound.__self__.name == "writer"
     assert unbound(agent, "x") == bound("x") == agent.method("x")
     assert [method("x") for method in others] == [method("x") for method in decorated[1:]]
+
+
+def test_a_decorated_function_is_copied_as_functions_are_not_at_all() -> None:
+    assert copy.copy(function) is function
+    assert copy.deepcopy({"tools": [function]}) == {"tools": [function]}
+    assert copy.copy(Agent.method) == copy.deepcopy(Agent.method) == Agent.method
+
+
+def test_a_decorated_method_is_copied_with_what_it_is_bound_to() -> None:
+    agent = Agent()
+    agent.name = "writer"
+    copied, method, *others = copy.deepcopy([agent, agent.method, Agent.class_method, agent.static_method])
+    assert method.__self__ is copied is not agent
+    assert method("x") == agent.method("x")
+    assert copy.copy(agent.method).__self__ is agent
+    assert [each("x") for each in others] == [Agent.class_method("x"), agent.static_method("x")]
 
 
 def test_a_local_function_cannot_be_pickled_decorated_or_not() -> None:

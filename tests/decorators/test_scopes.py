@@ -1,6 +1,8 @@
 """Which scope a decorated function gets."""
 
-from collections.abc import Callable
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -60,6 +62,42 @@ def test_an_anonymous_request_stays_anonymous_in_its_agents() -> None:
 
     with entered(ANONYMOUS):
         assert function() == ANONYMOUS
+
+
+def test_a_context_manager_runs_in_the_scope_and_its_block_in_the_callers() -> None:
+    seen = []
+
+    @remember(user=Arg("user"), agent="tools")
+    @contextlib.contextmanager
+    def tools_of(user: str) -> Iterator[str]:
+        seen.append(current_scope())
+        try:
+            yield user
+        except KeyError:
+            seen.append(current_scope())
+
+    with entered(Scope("admin")):
+        with tools_of("bob") as user:
+            assert (user, current_scope()) == ("bob", Scope("admin"))
+            raise KeyError
+        assert current_scope() == Scope("admin")
+    assert seen == [Scope("bob", agent_id="tools")] * 2
+
+
+@pytest.mark.anyio
+async def test_so_does_an_asynchronous_one() -> None:
+    seen = []
+
+    @contextlib.asynccontextmanager
+    async def tools() -> AsyncIterator[None]:
+        seen.append(current_scope())
+        yield
+        seen.append(current_scope())
+
+    with entered(Scope("admin")):
+        async with remember(user="bob")(tools)():
+            seen.append(current_scope())
+    assert seen == [Scope("bob"), Scope("admin"), Scope("bob")]
 
 
 def test_nested_agents_nest_and_return() -> None:
@@ -164,6 +202,14 @@ def test_an_arg_that_names_no_parameter_is_refused_on_decoration() -> None:
         @remember(user=Arg("user.id"))
         def function(request: Any, x: int = 0) -> None:
             raise AssertionError(request, x)
+
+
+def test_what_has_no_name_is_named_by_its_type() -> None:
+    partial: Any = functools.partial(current_scope)
+    with pytest.raises(ConfigurationError, match=r"^partial has no parameter 'nobody'"):
+        remember(user=Arg("nobody"))(partial)
+    with pytest.raises(MissingScopeError, match=r"^partial was called for no user"):
+        remember(user=lambda: None)(partial)()
 
 
 def test_a_fixed_identifier_that_cannot_be_one_is_refused_on_decoration() -> None:

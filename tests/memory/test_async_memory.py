@@ -13,7 +13,7 @@ import anyio.to_thread
 import pytest
 
 from headroom.errors import ClosedError, InvalidInputError, MemoryNotFoundError, OverloadedError
-from headroom.face import AsyncScopedMemory
+from headroom.face import AsyncScopedMemory, ScopedMemory
 from headroom.memory import Engine, HierarchicalMemory, Memory, MemoryConfig, MemoryFilter, patience
 from headroom.scope import Scope
 
@@ -241,7 +241,7 @@ async def test_more_calls_than_may_wait_are_refused_at_once(config: MemoryConfig
 
 async def test_searches_go_on_while_others_wait_for_a_lock(memory: HierarchicalMemory) -> None:
     tea = await memory.add("Likes tea", "alice")
-    mine = AsyncScopedMemory(memory, lambda: Scope("alice"))
+    mine = AsyncScopedMemory(lambda: memory, ScopedMemory(lambda: memory.engine, lambda: Scope("alice")))
     locked = Event()
 
     async with anyio.create_task_group() as tasks:

@@ -12,8 +12,9 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
+from headroom.decorators import carry
 from headroom.errors import ScopeConflictError
-from headroom.scope import ANONYMOUS, Scope, bind, carry, current_scope, entered
+from headroom.scope import ANONYMOUS, Scope, bind, current_scope, entered
 
 pytestmark = pytest.mark.anyio
 

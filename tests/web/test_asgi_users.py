@@ -20,6 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.types import Message
 
+from headroom import wsgi
 from headroom.asgi import (
     FromClient,
     MemoryMiddleware,
@@ -335,6 +336,14 @@ def test_a_cookie_that_was_not_signed_here_for_this_or_long_ago_is_nobody(
 ) -> None:
     client = connect(MemoryMiddleware(scope_app, user=signed_cookie("who", "key", max_age=60)))
     assert ask_with_cookie(client, forged) == ANONYMOUS
+
+
+@pytest.mark.parametrize("key", ["", None, [], ["", "key"], ["key", ""], b""])
+def test_an_empty_key_with_which_anybody_could_sign_is_refused(key: Any) -> None:
+    takers: list[Callable[[str, Any], object]] = [signed_cookie, wsgi.signed_cookie, cookie_signer]
+    for take in takers:
+        with pytest.raises(ConfigurationError, match="anybody could sign it as any user"):
+            take("who", key)
 
 
 def test_signing_keys_can_be_rotated(connect: Connect, scope_app: Starlette) -> None:

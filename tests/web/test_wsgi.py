@@ -105,6 +105,14 @@ def test_the_resolvers_read_the_environ(app: Any, told: Told) -> None:
     assert told == [("app", Scope("alice", "7", "guide")), ("app", ANONYMOUS), ("app", Scope("alice"))]
 
 
+def test_without_a_user_the_session_and_the_agent_are_not_even_looked_for(app: Any, told: Told) -> None:
+    threads = {"alice": "7"}
+    scoped = MemoryMiddleware(app, session=lambda environ: threads[environ["REMOTE_USER"]])
+    ask(scoped)
+    ask(scoped, REMOTE_USER="alice")
+    assert told == [("app", ANONYMOUS), ("app", Scope("alice", "7"))]
+
+
 def test_a_bad_identifier_is_a_400_for_the_client_and_an_error_of_the_application(
     app: Any, told: Told
 ) -> None:

@@ -1,11 +1,8 @@
 """A wrapped client's `.memory`: the memory of whom it remembers for, and what its calls did with it."""
 
-from typing import Any
-
 from headroom.clients.core import ClientCore
 from headroom.exchange import ExchangeTrace
 from headroom.face import AsyncScopedMemory, ScopedMemory
-from headroom.memory.engine import Engine
 
 
 class _Record:
@@ -34,23 +31,14 @@ class ClientMemory(ScopedMemory, _Record):
     See `ScopedMemory` for `search`, `add`, `get_all`, `clear`, `stats`, `supersede`, `history` and `delete`.
     """
 
-    def __init__(self, core: ClientCore) -> None:  # its engine is not there yet
+    def __init__(self, core: ClientCore) -> None:
+        super().__init__(lambda: core.memory().open().engine, core.scope)
         self._core = core
-        self._scope = core.scope
-
-    @property
-    def _engine(self) -> Engine:  # type: ignore[override]  # nobody sets it, as they could there
-        return self._core.memory().open().engine
 
 
 class AsyncClientMemory(AsyncScopedMemory, _Record):
     """`ClientMemory` for an asynchronous client: the same methods, awaited."""
 
     def __init__(self, core: ClientCore) -> None:
+        super().__init__(core.memory, ClientMemory(core))
         self._core = core
-        self.synchronous = ClientMemory(core)
-
-    @property
-    def memory(self) -> Any:  # type: ignore[override]  # nobody sets it, as they could there
-        """The memory that a call made now uses."""
-        return self._core.memory()
