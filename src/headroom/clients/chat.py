@@ -23,6 +23,8 @@ _TEXTS: Final = (*_REASONING, "content", "refusal")
 _OTHER_TEXTS: Final = frozenset({*_REASONING, "refusal"})
 _COMPLETE: Final = frozenset({"stop", "tool_calls", "function_call"})
 """The reasons to stop at which an answer is whole."""
+_GOING_ON: Final = frozenset({None, "", "null"})
+"""What servers say for no reason to stop: not all of them know null."""
 
 
 class ChatRequest(Request):
@@ -111,7 +113,7 @@ class ChatAnswer(Answer):
         return (
             type(delta) is type(choice) is dict
             and type(delta.get("content")) is str
-            and choice.get("finish_reason") is None
+            and choice.get("finish_reason") in _GOING_ON
             and choice.get("logprobs") is None
             and _OTHER_TEXTS.isdisjoint(delta)
             and (not self._open or (len(self._open) == 1 and (index, "content") in self._open))
@@ -138,10 +140,11 @@ class ChatAnswer(Answer):
         shown, tokens = filtered.feed(text, items(logprobs, name))
         reason = get(choice, "finish_reason")
         thought = name in _REASONING and not text and bool(get(delta, "content") or get(delta, "tool_calls"))
-        if reason is None and not thought:
+        going_on = reason in _GOING_ON
+        if going_on and not thought:
             self._latest[place] = (chunk, choice)
         else:
-            rest, more = self._finish(place, cut_off=reason not in {None, *_COMPLETE})
+            rest, more = self._finish(place, cut_off=not going_on and reason not in _COMPLETE)
             if text or (get(delta, "tool_calls") and not thought):
                 shown, tokens = shown + rest, tokens + more
             elif rest:
