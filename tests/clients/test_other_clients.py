@@ -1,10 +1,12 @@
 """Anything with `chat.completions.create` can remember, whatever its objects are made of."""
 
 import gc
+import json
 import time
+from collections import UserDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Self
 
 import pytest
@@ -87,6 +89,49 @@ def test_answers_that_are_dictionaries(engine: Engine) -> None:
     client = with_memory(Client(lambda **_: answer), "alice", memory=engine, strict=True)
     assert client.chat.completions.create(**HELLO)["choices"][0]["message"]["content"] == "I see."
     assert stored(engine) == ["Likes tea"]
+
+
+class Both(dict[str, Any]):
+    """Has its fields as attributes and, in copies, as items: as the objects of Hugging Face's client do."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(json.loads(json.dumps(fields)))
+        self.__dict__.update(fields)
+
+
+def both(name: str, content: str, reason: str | None = None) -> Any:
+    return Both(choices=[Both(**{name: Both(content=content)}, index=0, finish_reason=reason)])
+
+
+def test_answers_that_are_objects_and_dictionaries(engine: Engine) -> None:
+    client = with_memory(
+        Client(lambda **_: both("message", TEXT, "stop")), "alice", memory=engine, strict=True
+    )
+    answer = client.chat.completions.create(**HELLO)
+    assert answer.choices[0].message.content == "I see."
+    assert answer.choices[0]["message"]["content"] == "I see."
+    assert answer["choices"][0]["message"]["content"] == "I see."
+    assert stored(engine) == ["Likes tea"]
+
+
+def test_streams_of_objects_that_are_dictionaries(engine: Engine) -> None:
+    events = [both("delta", piece) for piece in [*PIECES, " A <"]] + [both("delta", "", "stop")]
+    client = with_memory(Client(lambda **_: iter(events)), "alice", memory=engine, strict=True)
+    read = list(client.chat.completions.create(**HELLO, stream=True))
+    assert deltas(read) == "I see.\n\nA <"
+    assert "".join(event["choices"][0]["delta"]["content"] for event in read) == "I see.\n\nA <"
+    assert read[-1].choices[0].finish_reason == "stop"
+    assert {type(event) for event in read} == {Both}
+    assert stored(engine) == ["Likes tea"]
+
+
+@pytest.mark.parametrize("kind", [dict, UserDict, MappingProxyType])
+def test_messages_may_be_mappings_of_any_kind(engine: Engine, kind: Callable[[Any], Any]) -> None:
+    client = with_memory(Client(lambda **_: completion()), "alice", memory=engine, strict=True)
+    messages = [kind({"role": "system", "content": "Be kind."}), *user("Hello there")]
+    client.chat.completions.create(model="any", messages=messages)
+    assert client.__wrapped__.asked[0]["messages"][0]["content"].startswith("Be kind.\n\nYou have")
+    assert messages[0]["content"] == "Be kind."
 
 
 def test_answers_that_are_neither_pass(engine: Engine) -> None:

@@ -189,7 +189,7 @@ def _pieces(message: Json, name: str) -> list[tuple[Json, str]]:
 def _chunk(like: Json, choice: Json, name: str, text: str, tokens: list[Json]) -> Json:
     """A chunk that delivers a text, made after another one of the same choice."""
     delta = get(choice, "delta")
-    delta = {name: text} if isinstance(delta, Mapping) else changed(delta, **{name: text})
+    delta = {name: text} if type(delta) is dict else changed(delta, **{name: text})
     choice = changed(choice, delta=delta, finish_reason=None)
     if tokens:
         put(choice, "logprobs", changed(get(choice, "logprobs") or {}, **{name: tokens}))
