@@ -181,6 +181,45 @@ def test_what_is_held_back_at_the_end_of_a_stream_is_delivered(engine: Engine) -
     assert (first.usage, last.usage) == (3, None)
 
 
+def spoken(reason: str | None = None, **parts: Any) -> SimpleNamespace:
+    logprobs = parts.pop("logprobs", None)
+    delta = SimpleNamespace(**{"content": None, "reasoning_content": None, "tool_calls": None, **parts})
+    choice = SimpleNamespace(index=0, delta=delta, finish_reason=reason, logprobs=logprobs)
+    return SimpleNamespace(choices=[choice])
+
+
+def test_what_is_held_back_comes_without_the_other_parts_of_its_chunk(engine: Engine) -> None:
+    events = [
+        spoken(reasoning_content="The user greets me."),
+        spoken(reasoning_content="\n"),
+        spoken(content="Hello"),
+        spoken(content=" <", tool_calls=["call"]),
+        spoken(reason="stop"),
+    ]
+    client = with_memory(Client(lambda **_: iter(events)), "alice", memory=engine, strict=True)
+    read = [chunk.choices[0].delta for chunk in client.chat.completions.create(**HELLO, stream=True)]
+    assert "".join(delta.reasoning_content or "" for delta in read) == "The user greets me.\n"
+    assert "".join(delta.content or "" for delta in read) == "Hello <"
+    assert [delta.tool_calls for delta in read if delta.tool_calls] == [["call"]]
+
+
+def test_what_is_held_back_has_its_tokens_in_objects_of_their_kind(engine: Engine) -> None:
+    def tokens(*texts: str) -> SimpleNamespace:
+        return SimpleNamespace(content=[SimpleNamespace(token=text) for text in texts])
+
+    events = [
+        spoken(content="A", logprobs=tokens("A")),
+        spoken(content=" <", logprobs=tokens(" <")),
+        spoken(tool_calls=["call"]),
+        spoken(reason="stop"),
+    ]
+    client = with_memory(Client(lambda **_: iter(events)), "alice", memory=engine, strict=True)
+    read = [chunk.choices[0] for chunk in client.chat.completions.create(**HELLO, stream=True)]
+    texts = [(choice.delta.content or "", choice.logprobs and choice.logprobs.content) for choice in read]
+    assert [text for text, _ in texts] == ["A", "", "", " <", ""]
+    assert [token.token for _, held in texts for token in held or ()] == ["A", " <"]
+
+
 @pytest.mark.parametrize("way", ["close", "with", "drop", "fail"])
 def test_streams_that_end_early(engine: Engine, way: str) -> None:
     def pieces(**_: Any) -> Iterator[Completion]:

@@ -141,15 +141,15 @@ class ChatAnswer(Answer):
         reason = get(choice, "finish_reason")
         thought = name in _REASONING and not text and bool(get(delta, "content") or get(delta, "tool_calls"))
         going_on = reason in _GOING_ON
-        if going_on and not thought:
+        if text:
             self._latest[place] = (chunk, choice)
-        else:
+        if thought or not going_on:
             rest, more = self._finish(place, cut_off=not going_on and reason not in _COMPLETE)
             if text or (get(delta, "tool_calls") and not thought):
                 shown, tokens = shown + rest, tokens + more
             elif rest:
                 # Who has seen the reason to stop may not look for text any more.
-                before.append(_chunk(chunk, choice, name, rest, more))
+                before.append(_chunk(*self._latest[place], name, rest, more))
         if shown != text:
             for holder, field in pieces[1:]:
                 put(holder, field, "")
@@ -187,12 +187,16 @@ def _pieces(message: Json, name: str) -> list[tuple[Json, str]]:
 
 
 def _chunk(like: Json, choice: Json, name: str, text: str, tokens: list[Json]) -> Json:
-    """A chunk that delivers a text, made after another one of the same choice."""
-    delta = get(choice, "delta")
-    delta = {name: text} if type(delta) is dict else changed(delta, **{name: text})
+    """A chunk that delivers a text, and nothing else, made after another one of the same choice."""
+    delta, logprobs = get(choice, "delta"), get(choice, "logprobs")
+    if type(delta) is dict:
+        delta = {name: text}
+    else:
+        others = delta if isinstance(delta, Mapping) else getattr(delta, "__dict__", ())
+        delta = changed(delta, **{**dict.fromkeys(others), name: text})
     choice = changed(choice, delta=delta, finish_reason=None)
-    if tokens:
-        put(choice, "logprobs", changed(get(choice, "logprobs") or {}, **{name: tokens}))
+    if tokens or logprobs is not None:
+        put(choice, "logprobs", changed(logprobs or {}, **{name: tokens}) if tokens else None)
     chunk = changed(like, choices=[choice])
     if get(chunk, "usage") is not None:
         put(chunk, "usage", None)
