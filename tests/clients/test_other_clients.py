@@ -1,10 +1,12 @@
 """Anything with `chat.completions.create` can remember, whatever its objects are made of."""
 
 import gc
+import json
 import time
+from collections import UserDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Self
 
 import pytest
@@ -89,6 +91,49 @@ def test_answers_that_are_dictionaries(engine: Engine) -> None:
     assert stored(engine) == ["Likes tea"]
 
 
+class Both(dict[str, Any]):
+    """Has its fields as attributes and, in copies, as items: as the objects of Hugging Face's client do."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(json.loads(json.dumps(fields)))
+        self.__dict__.update(fields)
+
+
+def both(name: str, content: str, reason: str | None = None) -> Any:
+    return Both(choices=[Both(**{name: Both(content=content)}, index=0, finish_reason=reason)])
+
+
+def test_answers_that_are_objects_and_dictionaries(engine: Engine) -> None:
+    client = with_memory(
+        Client(lambda **_: both("message", TEXT, "stop")), "alice", memory=engine, strict=True
+    )
+    answer = client.chat.completions.create(**HELLO)
+    assert answer.choices[0].message.content == "I see."
+    assert answer.choices[0]["message"]["content"] == "I see."
+    assert answer["choices"][0]["message"]["content"] == "I see."
+    assert stored(engine) == ["Likes tea"]
+
+
+def test_streams_of_objects_that_are_dictionaries(engine: Engine) -> None:
+    events = [both("delta", piece) for piece in [*PIECES, " A <"]] + [both("delta", "", "stop")]
+    client = with_memory(Client(lambda **_: iter(events)), "alice", memory=engine, strict=True)
+    read = list(client.chat.completions.create(**HELLO, stream=True))
+    assert deltas(read) == "I see.\n\nA <"
+    assert "".join(event["choices"][0]["delta"]["content"] for event in read) == "I see.\n\nA <"
+    assert read[-1].choices[0].finish_reason == "stop"
+    assert {type(event) for event in read} == {Both}
+    assert stored(engine) == ["Likes tea"]
+
+
+@pytest.mark.parametrize("kind", [dict, UserDict, MappingProxyType])
+def test_messages_may_be_mappings_of_any_kind(engine: Engine, kind: Callable[[Any], Any]) -> None:
+    client = with_memory(Client(lambda **_: completion()), "alice", memory=engine, strict=True)
+    messages = [kind({"role": "system", "content": "Be kind."}), *user("Hello there")]
+    client.chat.completions.create(model="any", messages=messages)
+    assert client.__wrapped__.asked[0]["messages"][0]["content"].startswith("Be kind.\n\nYou have")
+    assert messages[0]["content"] == "Be kind."
+
+
 def test_answers_that_are_neither_pass(engine: Engine) -> None:
     client = with_memory(Client(lambda **_: "text"), "alice", memory=engine, strict=True)
     assert client.chat.completions.create(**HELLO) == "text"
@@ -134,6 +179,45 @@ def test_what_is_held_back_at_the_end_of_a_stream_is_delivered(engine: Engine) -
     assert first.choices[0].delta.content == "So a"
     assert last.choices[0].delta.content == " ``"
     assert (first.usage, last.usage) == (3, None)
+
+
+def spoken(reason: str | None = None, **parts: Any) -> SimpleNamespace:
+    logprobs = parts.pop("logprobs", None)
+    delta = SimpleNamespace(**{"content": None, "reasoning_content": None, "tool_calls": None, **parts})
+    choice = SimpleNamespace(index=0, delta=delta, finish_reason=reason, logprobs=logprobs)
+    return SimpleNamespace(choices=[choice])
+
+
+def test_what_is_held_back_comes_without_the_other_parts_of_its_chunk(engine: Engine) -> None:
+    events = [
+        spoken(reasoning_content="The user greets me."),
+        spoken(reasoning_content="\n"),
+        spoken(content="Hello"),
+        spoken(content=" <", tool_calls=["call"]),
+        spoken(reason="stop"),
+    ]
+    client = with_memory(Client(lambda **_: iter(events)), "alice", memory=engine, strict=True)
+    read = [chunk.choices[0].delta for chunk in client.chat.completions.create(**HELLO, stream=True)]
+    assert "".join(delta.reasoning_content or "" for delta in read) == "The user greets me.\n"
+    assert "".join(delta.content or "" for delta in read) == "Hello <"
+    assert [delta.tool_calls for delta in read if delta.tool_calls] == [["call"]]
+
+
+def test_what_is_held_back_has_its_tokens_in_objects_of_their_kind(engine: Engine) -> None:
+    def tokens(*texts: str) -> SimpleNamespace:
+        return SimpleNamespace(content=[SimpleNamespace(token=text) for text in texts])
+
+    events = [
+        spoken(content="A", logprobs=tokens("A")),
+        spoken(content=" <", logprobs=tokens(" <")),
+        spoken(tool_calls=["call"]),
+        spoken(reason="stop"),
+    ]
+    client = with_memory(Client(lambda **_: iter(events)), "alice", memory=engine, strict=True)
+    read = [chunk.choices[0] for chunk in client.chat.completions.create(**HELLO, stream=True)]
+    texts = [(choice.delta.content or "", choice.logprobs and choice.logprobs.content) for choice in read]
+    assert [text for text, _ in texts] == ["A", "", "", " <", ""]
+    assert [token.token for _, held in texts for token in held or ()] == ["A", " <"]
 
 
 @pytest.mark.parametrize("way", ["close", "with", "drop", "fail"])

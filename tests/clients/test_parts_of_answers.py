@@ -150,6 +150,24 @@ def test_what_is_held_back_is_delivered_with_the_usage_left_to_its_chunk(engine:
     assert [token.token for token in read[1].choices[0].logprobs.content] == ["So a "]
 
 
+@pytest.mark.parametrize("unfinished", ["", "null"])
+@pytest.mark.parametrize("last", ["stop", None])
+def test_a_block_stays_hidden_where_a_server_gives_each_chunk_a_reason_to_stop_that_is_none(
+    engine: Engine, unfinished: str, last: str | None
+) -> None:
+    """As older versions of Ollama and SGLang do, and gateways."""
+    texts = ["So a ", "``", *block("Likes tea")]
+    choices = [{"index": 0, "delta": {"content": text}, "finish_reason": unfinished} for text in texts]
+    choices += [{"index": 0, "delta": {}, "finish_reason": last or unfinished}]
+    chunks = [{"id": "x", "choices": [choice]} for choice in choices]
+    read = streamed(
+        events_of(chunks), engine, lambda client: client.chat.completions.create(**HELLO, stream=True)
+    )
+    assert deltas(read) == "So a ``"
+    assert read[-1].choices[0].finish_reason == choices[-1]["finish_reason"]
+    assert engine.count("alice") == 1
+
+
 def test_a_response_delivers_what_was_held_back_before_its_text_is_done(engine: Engine) -> None:
     place = {"item_id": "m1", "output_index": 0, "content_index": 0}
     delta = {

@@ -1,5 +1,6 @@
 """Which answer a request gets, and what happens when there is none."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +67,17 @@ def test_the_error_of_a_rule_reaches_the_client_at_once(serve: Callable[..., Scr
         with pytest.raises(InternalServerError, match="KeyError: 'tempo'"):
             client.responses.create(model="gpt-4o", input="Hello")
     assert len(server.requests) == 2  # not retried: the script would fail again
+
+
+@pytest.mark.parametrize("reply", [None, 3, b"bytes", [None]])
+def test_a_rule_that_returns_no_answer_is_an_error_that_says_so_at_once(
+    serve: Callable[..., ScriptedServer], reply: Any
+) -> None:
+    server = serve(lambda _: reply)
+    client = OpenAI(base_url=server.base_url, api_key="not-a-key", max_retries=3)
+    with client, pytest.raises(InternalServerError, match=re.escape(f"{reply!r}, which is no answer")):
+        ask(client)
+    assert len(server.requests) == 1
 
 
 def test_too_few_answers_for_the_choices_are_an_error(connect: Callable[..., OpenAI]) -> None:

@@ -15,7 +15,7 @@ from anyio import CancelScope
 
 from headroom.clients.answers import Request
 from headroom.clients.core import ClientCore
-from headroom.clients.shapes import Json
+from headroom.clients.shapes import Json, unite
 from headroom.clients.storing import carry_out
 from headroom.clients.streams import CleanAsyncStream, CleanStream
 from headroom.clients.wire import hook_into, in_flight
@@ -191,12 +191,15 @@ class Call:
     def clean(self, payload: Json, *, event: bool) -> list[Json] | None:
         """Clean an answer or an event; what takes its place, or None where nothing changed."""
         try:
-            if event:
-                return self.answer.event(payload)
-            return [payload] if self.answer.whole(payload) else None
+            clean = self.answer.event(payload) if event else self._whole(payload)
+            unite(clean)
         except Exception as error:  # noqa: BLE001 - see ClientCore.failed
             self._failed("clean", error)
             return None
+        return clean
+
+    def _whole(self, payload: Json) -> list[Json] | None:
+        return [payload] if self.answer.whole(payload) else None
 
     def ended(self) -> None:
         """Whatever of the answer will arrive has arrived."""
@@ -213,7 +216,9 @@ class Call:
     def rest(self) -> list[Json]:
         """What is still to be delivered where a stream ends."""
         with self._guarded("clean"):
-            return self.answer.end()
+            rest = self.answer.end()
+            unite(rest)
+            return rest
         return []
 
     # After

@@ -23,6 +23,8 @@ _TEXTS: Final = (*_REASONING, "content", "refusal")
 _OTHER_TEXTS: Final = frozenset({*_REASONING, "refusal"})
 _COMPLETE: Final = frozenset({"stop", "tool_calls", "function_call"})
 """The reasons to stop at which an answer is whole."""
+_GOING_ON: Final = frozenset({None, "", "null"})
+"""What servers say for no reason to stop: not all of them know null."""
 
 
 class ChatRequest(Request):
@@ -111,7 +113,7 @@ class ChatAnswer(Answer):
         return (
             type(delta) is type(choice) is dict
             and type(delta.get("content")) is str
-            and choice.get("finish_reason") is None
+            and choice.get("finish_reason") in _GOING_ON
             and choice.get("logprobs") is None
             and _OTHER_TEXTS.isdisjoint(delta)
             and (not self._open or (len(self._open) == 1 and (index, "content") in self._open))
@@ -138,15 +140,16 @@ class ChatAnswer(Answer):
         shown, tokens = filtered.feed(text, items(logprobs, name))
         reason = get(choice, "finish_reason")
         thought = name in _REASONING and not text and bool(get(delta, "content") or get(delta, "tool_calls"))
-        if reason is None and not thought:
+        going_on = reason in _GOING_ON
+        if text:
             self._latest[place] = (chunk, choice)
-        else:
-            rest, more = self._finish(place, cut_off=reason not in {None, *_COMPLETE})
+        if thought or not going_on:
+            rest, more = self._finish(place, cut_off=not going_on and reason not in _COMPLETE)
             if text or (get(delta, "tool_calls") and not thought):
                 shown, tokens = shown + rest, tokens + more
             elif rest:
                 # Who has seen the reason to stop may not look for text any more.
-                before.append(_chunk(chunk, choice, name, rest, more))
+                before.append(_chunk(*self._latest[place], name, rest, more))
         if shown != text:
             for holder, field in pieces[1:]:
                 put(holder, field, "")
@@ -184,12 +187,16 @@ def _pieces(message: Json, name: str) -> list[tuple[Json, str]]:
 
 
 def _chunk(like: Json, choice: Json, name: str, text: str, tokens: list[Json]) -> Json:
-    """A chunk that delivers a text, made after another one of the same choice."""
-    delta = get(choice, "delta")
-    delta = {name: text} if isinstance(delta, Mapping) else changed(delta, **{name: text})
+    """A chunk that delivers a text, and nothing else, made after another one of the same choice."""
+    delta, logprobs = get(choice, "delta"), get(choice, "logprobs")
+    if type(delta) is dict:
+        delta = {name: text}
+    else:
+        others = delta if isinstance(delta, Mapping) else getattr(delta, "__dict__", ())
+        delta = changed(delta, **{**dict.fromkeys(others), name: text})
     choice = changed(choice, delta=delta, finish_reason=None)
-    if tokens:
-        put(choice, "logprobs", changed(get(choice, "logprobs") or {}, **{name: tokens}))
+    if tokens or logprobs is not None:
+        put(choice, "logprobs", changed(logprobs or {}, **{name: tokens}) if tokens else None)
     chunk = changed(like, choices=[choice])
     if get(chunk, "usage") is not None:
         put(chunk, "usage", None)

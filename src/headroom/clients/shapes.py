@@ -1,28 +1,44 @@
 """What requests and answers have in common, whether they are JSON or the objects of an SDK."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 Json = Any
-"""A JSON object, or an object with the same fields."""
+"""A JSON object, or an object with the same fields, or both: Hugging Face's have items beside attributes."""
 
 _LEFT_OUT: Final = frozenset({"NotGiven", "Omit"})
 
 
 def get(target: Json, name: str, usual: Any = None) -> Any:
     """A field, or `usual` where there is none."""
-    if isinstance(target, dict):  # by far the most frequent, and told faster than a Mapping
+    if type(target) is dict:  # by far the most frequent, and told faster than a Mapping
         return target.get(name, usual)
-    return target.get(name, usual) if isinstance(target, Mapping) else getattr(target, name, usual)
+    if isinstance(target, Mapping):
+        attributes = getattr(target, "__dict__", {})
+        return attributes[name] if name in attributes else target.get(name, usual)
+    return getattr(target, name, usual)
 
 
 def put(target: Json, name: str, value: Any) -> None:
     """Set a field."""
-    if isinstance(target, dict):
+    items_too = isinstance(target, MutableMapping)
+    if items_too:
         target[name] = value
-    else:
+    if not items_too or name in getattr(target, "__dict__", ()):
         setattr(target, name, value)
+
+
+def unite(target: Json) -> None:
+    """Where items are copies of the attributes of the same name, put the attributes in their place."""
+    if isinstance(target, list):
+        for item in target:
+            unite(item)
+    elif isinstance(target, MutableMapping) and type(target) is not dict:
+        for name, value in getattr(target, "__dict__", {}).items():
+            unite(value)
+            if name in target and target[name] is not value:
+                target[name] = value
 
 
 def items(target: Json, name: str) -> Sequence[Json]:
@@ -33,11 +49,11 @@ def items(target: Json, name: str) -> Sequence[Json]:
 
 def changed(target: Json, **fields: Any) -> Json:
     """A copy with other values in these fields."""
-    if isinstance(target, Mapping):
+    if type(target) is dict or (isinstance(target, Mapping) and not isinstance(target, MutableMapping)):
         return {**target, **fields}
     duplicate = copy.copy(target)
     for name, value in fields.items():
-        setattr(duplicate, name, value)
+        put(duplicate, name, value)
     return duplicate
 
 

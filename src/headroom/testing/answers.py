@@ -113,6 +113,20 @@ def as_rule(answers: Answers) -> Rule:
     return _in_turn(iter(answers))
 
 
+def as_answers(reply: Choice | Sequence[Choice], choices: int) -> Sequence[Answer]:
+    """The answers that a reply holds, one for each of the choices.
+
+    Raises:
+        NoAnswerError: it holds too few or too many, or something else.
+    """
+    given = [reply] * choices if isinstance(reply, str | Answer) else reply
+    if not isinstance(given, Sequence) or not all(isinstance(choice, str | Answer) for choice in given):
+        raise NoAnswerError(f"the script replied with {reply!r}, which is no answer")
+    if len(given) != choices:
+        raise NoAnswerError(f"the request asks for n={choices}, the script answers with {len(given)} choices")
+    return [Answer(choice) if isinstance(choice, str) else choice for choice in given]
+
+
 def _in_turn(answers: Iterator[Reply | Rule]) -> Rule:
     def next_answer(request: ReceivedRequest) -> Reply | Awaitable[Reply]:
         try:

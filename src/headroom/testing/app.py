@@ -13,7 +13,7 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from headroom.testing.answers import Answer, Answers, Failure, NoAnswerError, Rule, as_rule
+from headroom.testing.answers import Answer, Answers, Failure, Rule, as_answers, as_rule
 from headroom.testing.chat_completions import ChatCompletion
 from headroom.testing.embeddings import embeddings_response
 from headroom.testing.errors import BadRequestError, ConnectionCutError, check_body, error_response
@@ -134,17 +134,10 @@ class ScriptedApp:
             reply = self._rule(request)
             if inspect.isawaitable(reply):
                 reply = await reply
+            answers = reply if isinstance(reply, Failure) else as_answers(reply, choices)
         except Exception as error:  # noqa: BLE001 - whatever a rule raises is told to the client
             return _script_error(error)
-        if isinstance(reply, Failure):
-            await anyio.sleep(reply.delay)
-            return reply
-        given = [reply] * choices if isinstance(reply, str | Answer) else list(reply)
-        if len(given) != choices:
-            mismatch = f"the request asks for n={choices}, the script answers with {len(given)} choices"
-            return _script_error(NoAnswerError(mismatch))
-        answers = [Answer(choice) if isinstance(choice, str) else choice for choice in given]
-        await anyio.sleep(answers[0].delay)
+        await anyio.sleep(answers.delay if isinstance(answers, Failure) else answers[0].delay)
         return answers
 
 
