@@ -150,12 +150,12 @@ def test_what_is_held_back_is_delivered_with_the_usage_left_to_its_chunk(engine:
     assert [token.token for token in read[1].choices[0].logprobs.content] == ["So a "]
 
 
-@pytest.mark.parametrize("unfinished", ["", "null"])
+@pytest.mark.parametrize("unfinished", ["", "null", "stop"])
 @pytest.mark.parametrize("last", ["stop", None])
-def test_a_block_stays_hidden_where_a_server_gives_each_chunk_a_reason_to_stop_that_is_none(
+def test_a_block_stays_hidden_where_a_server_gives_each_chunk_a_reason_to_stop(
     engine: Engine, unfinished: str, last: str | None
 ) -> None:
-    """As older versions of Ollama and SGLang do, and gateways."""
+    """As older versions of Ollama and SGLang do, and gateways: one that is none, or "stop"."""
     texts = ["So a ", "``", *block("Likes tea")]
     choices = [{"index": 0, "delta": {"content": text}, "finish_reason": unfinished} for text in texts]
     choices += [{"index": 0, "delta": {}, "finish_reason": last or unfinished}]

@@ -68,6 +68,7 @@ class ChatAnswer(Answer):
         self._open: dict[tuple[int, str], FilteredText] = {}
         self._latest: dict[tuple[int, str], tuple[Json, Json]] = {}
         self._blocks: dict[int, list[str]] = {}
+        self._stopped: set[tuple[int, str]] = set()
 
     @property
     def blocks(self) -> Sequence[str]:
@@ -140,9 +141,12 @@ class ChatAnswer(Answer):
         shown, tokens = filtered.feed(text, items(logprobs, name))
         reason = get(choice, "finish_reason")
         thought = name in _REASONING and not text and bool(get(delta, "content") or get(delta, "tool_calls"))
-        going_on = reason in _GOING_ON
+        # Where more comes after a reason to stop, the server gives one with every chunk, as some gateways do.
+        going_on = reason in _GOING_ON or (text != "" and place in self._stopped)
         if text:
             self._latest[place] = (chunk, choice)
+        if not going_on:
+            self._stopped.add(place)
         if thought or not going_on:
             rest, more = self._finish(place, cut_off=not going_on and reason not in _COMPLETE)
             if text or (get(delta, "tool_calls") and not thought):
