@@ -941,3 +941,21 @@ def test_an_error_of_the_database_while_saving_is_logged(
     store.close()
 
     assert "could not save an index" in caplog.text
+
+
+def test_after_a_restore_the_graph_is_of_what_was_restored(db_path: Path, open_file: Open) -> None:
+    store = open_file(**SMALL)
+    fill(store)
+    assert graph_of(store) is not None
+    backup = db_path.with_name("backup.db")
+    with closing(open_sqlite(backup, **SMALL)) as other:
+        add(other, *(memory(f"Other {number}") for number in range(SIZE)))
+
+    with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(db_path)) as target:
+        source.backup(target)
+
+    for _ in range(2):
+        assert [nearest(store, f"Other {number}")[0] for number in range(5)] == [
+            f"Other {number}" for number in range(5)
+        ]
+        assert graph_of(store) is not None
