@@ -403,18 +403,6 @@ def test_vacuum_keeps_no_writer_waiting_for_whoever_reads(db_path: Path, open_fi
     assert log.stat().st_size == 0
 
 
-def test_the_size_of_a_file_that_was_removed_is_an_error_that_says_so(db_path: Path, open_file: Open) -> None:
-    store = open_file()
-    add(store, memory("One"))
-    db_path.rename(f"{db_path}.elsewhere")
-
-    with pytest.raises(StorageError, match=r"memory\.db: .* put it back"):
-        store.size()
-
-    Path(f"{db_path}.elsewhere").rename(db_path)
-    assert store.size() > 0
-
-
 def set_on_its_connection(store: SqliteStore, pragma: str) -> None:
     """Change the connection that is lent next, for it was used last."""
     with store._pool.connection() as connection:

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from headroom.errors import StorageError
 from headroom.memory.config import MemoryConfig
 from headroom.memory.cores import available_cores
 from headroom.memory.filters import MemoryFilter
@@ -235,14 +234,8 @@ class SqliteStore:
     def size(self) -> int:
         """See `MemoryStore.size`; the write-ahead log counts."""
         path = self._pool.path
-        try:
-            with self._pool.connection():
-                return sum(Path(path + suffix).stat().st_size for suffix in ("", "-wal"))
-        except OSError as error:
-            raise StorageError(
-                f"{path}: it was moved or removed while in use ({error.strerror}); close the memory, "
-                "put it back, and open it again"
-            ) from error
+        with self._pool.connection():
+            return sum(Path(path + suffix).stat().st_size for suffix in ("", "-wal"))
 
     def vacuum(self, now: datetime) -> int:
         """See `MemoryStore.vacuum`."""
