@@ -233,7 +233,7 @@ class SqliteStore:
 
     def size(self) -> int:
         """See `MemoryStore.size`; the write-ahead log counts."""
-        path = self._pool.path
+        path = os.path.realpath(self._pool.path)  # the log lies where a link leads
         with self._pool.connection():
             return sum(Path(path + suffix).stat().st_size for suffix in ("", "-wal"))
 
