@@ -76,7 +76,7 @@ def import_(
     config = MemoryConfig(db_path=db, embedder_backend=backend, embedder_model=model)
     # Before there is a database, so that none is left behind where nothing can be imported.
     with transfer.opened_for_reading(_in_utf_8(sys.stdin) if source == "-" else source) as file:
-        dump = transfer.checked_copy(file, config.max_content_length)
+        dump = transfer.checked_copy(file)
     with Engine(config) as engine, _progress("Embedding") as report:
         count = engine.import_(dump, report)
     _messages.print(f"Imported {_versions(count)}.")

@@ -429,7 +429,7 @@ class Engine:
             InvalidInputError: the file is no export, or a line cannot be stored; the message names the line.
         """
         with transfer.opened_for_reading(source) as file:
-            memories = transfer.read_dump(file, self.config.max_content_length)
+            memories = transfer.read_dump(file)
         new = [memory for memory in memories if self._store.get(memory.id) is None]
         if not new:
             return 0
