@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 import anyio
-from anyio import to_thread
 
 from headroom.errors import ConfigurationError
 from headroom.face import AsyncScopedMemory, ScopedMemory
@@ -18,6 +17,7 @@ from headroom.memory.config import MemoryConfig
 from headroom.memory.engine import Engine
 from headroom.memory.hierarchical import HierarchicalMemory
 from headroom.scope import current_scope
+from headroom.threads import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,7 +112,7 @@ class LazyMemory:
     async def _opened(self) -> HierarchicalMemory:
         if isinstance(self._source, HierarchicalMemory):
             return self._source
-        return await to_thread.run_sync(self.open)
+        return await in_thread(self.open)
 
 
 def memory_in_use() -> HierarchicalMemory:

@@ -19,6 +19,7 @@ from headroom.memory.engine import Engine, Progress
 from headroom.memory.filters import MemoryFilter
 from headroom.memory.model import Memory, MemoryCategory
 from headroom.memory.transfer import DumpFile
+from headroom.threads import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class HierarchicalMemory:
     @classmethod
     async def create(cls, config: MemoryConfig | None = None) -> Self:
         """Open a memory; see `Engine`."""
-        return cls(await to_thread.run_sync(Engine, config))
+        return cls(await in_thread(Engine, config))
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,7 +92,7 @@ class HierarchicalMemory:
     async def close(self) -> None:
         """Release the database and the embedder; closing twice is fine. See `Engine.close`."""
         with CancelScope(shield=True):
-            await to_thread.run_sync(self.engine.close)
+            await in_thread(self.engine.close)
 
     @property
     def config(self) -> MemoryConfig:
