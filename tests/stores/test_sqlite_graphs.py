@@ -959,3 +959,19 @@ def test_after_a_restore_the_graph_is_of_what_was_restored(db_path: Path, open_f
             f"Other {number}" for number in range(5)
         ]
         assert graph_of(store) is not None
+
+
+def test_a_database_has_its_snapshots_in_one_place_whatever_it_is_called(
+    db_path: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(db_path)
+    with closing(open_sqlite(link, **SMALL)) as store:
+        fill(store)
+        assert graph_of(store) is not None
+    assert list(tmp_path.rglob("*.hnsw")) != []
+
+    with closing(open_sqlite(db_path, **SMALL)) as store:
+        store.clear("alice")
+
+    assert list(tmp_path.rglob("*.hnsw")) == []
