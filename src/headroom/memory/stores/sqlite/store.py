@@ -219,10 +219,10 @@ class SqliteStore:
         with self._pool.reading() as connection:
             return reembedding.missing(connection, Embedder(self._embedder_name, dimension), limit)
 
-    def reembed(self, keys: Sequence[int], vectors: Vectors) -> None:
+    def reembed(self, keys: Sequence[int], vectors: Vectors, *, begun: bool = False) -> None:
         """See `MemoryStore.reembed`."""
         with self._pool.writing() as connection:
-            switched = reembedding.add(connection, self._embedder(vectors), keys, vectors)
+            switched = reembedding.add(connection, self._embedder(vectors), keys, vectors, begun=begun)
         if switched:
             self._snapshots.remove_all()
 
