@@ -12,7 +12,6 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from anyio import to_thread
 from starlette import status
 from starlette.authentication import BaseUser, SimpleUser
 from starlette.requests import HTTPConnection
@@ -33,6 +32,7 @@ from headroom.resolvers import (
     resolved_scope,
 )
 from headroom.scope import ANONYMOUS, Scope, current_scope, entered
+from headroom.threads import in_thread
 
 __all__ = [
     "FromClient",
@@ -239,7 +239,7 @@ class MemoryMiddleware:
         if not isinstance(self._memory, MemoryConfig):
             return
         try:
-            await to_thread.run_sync(shared_memory, self._memory)
+            await in_thread(shared_memory, self._memory)
         except StorageError as error:
             if self._memory.strict:
                 raise
@@ -252,7 +252,7 @@ class MemoryMiddleware:
 
     async def _close(self) -> None:
         if isinstance(self._memory, MemoryConfig):
-            await to_thread.run_sync(close_shared_memory, self._memory)
+            await in_thread(close_shared_memory, self._memory)
         elif self._memory is not None:
             await self._memory.close()
 

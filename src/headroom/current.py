@@ -19,7 +19,7 @@ from headroom.memory.config import MemoryConfig
 from headroom.memory.engine import Engine
 from headroom.memory.hierarchical import HierarchicalMemory
 from headroom.scope import current_scope
-from headroom.threads import in_own_thread
+from headroom.threads import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class LazyMemory:
         if isinstance(self._source, HierarchicalMemory) or self.database in _shared:
             return self.open()
         with move_on_after(patience.left()):
-            return await in_own_thread(self.open)
+            return await in_thread(self.open)
         raise OverloadedError("too many calls are waiting for the memory to be opened; try again later")
 
 

@@ -10,7 +10,7 @@ import anyio
 
 from headroom.errors import HeadroomError
 from headroom.scope import Scope, current_scope, entered
-from headroom.threads import in_own_thread
+from headroom.threads import in_thread
 
 _log: Final = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class kept_turn:  # noqa: N801 - used like a function: `with kept_turn(turn_id):
     ) -> None:
         if kept := _open.pop(self._id):
             with anyio.CancelScope(shield=True):
-                await in_own_thread(self._clear, kept)
+                await in_thread(self._clear, kept)
 
     def _clear(self, kept: set[tuple[Clear, str]]) -> None:
         for clear, user_id in kept:

@@ -110,6 +110,28 @@ def test_export_and_import_work_in_a_pipe(run: Run, database: Path, tmp_path: Pa
     assert contents(tmp_path / "copy.db") == contents(database)
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_what_goes_through_a_pipe_is_utf_8_whatever_the_locale(
+    run: Run, database: Path, tmp_path: Path, encoding: str
+) -> None:
+    with Engine(MemoryConfig(db_path=database)) as engine:
+        engine.add("Łukasz liebt Käse und 寿司", "łukasz")
+    exported = run("export", "-", PYTHONIOENCODING=encoding)
+    assert exported.returncode == 0, exported.stderr
+
+    dump = "\ufeff" + exported.stdout  # as Windows' tools begin a file
+    imported = run("import", "-", "--db", "copy.db", stdin=dump, PYTHONIOENCODING=encoding)
+
+    assert imported.returncode == 0, imported.stderr
+    assert contents(tmp_path / "copy.db", "łukasz") == {"Łukasz liebt Käse und 寿司"}
+
+
+def test_what_a_terminal_cannot_show_stops_nothing(run: Run) -> None:
+    done = run("stats", "--user", "łukasz", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "?ukasz in memory.db" in done.stdout
+
+
 def test_vacuum_removes_what_has_expired(call: Run, database: Path) -> None:
     now = datetime.now(UTC)
     with Engine(MemoryConfig(db_path=database)) as engine:

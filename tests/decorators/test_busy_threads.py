@@ -15,7 +15,7 @@ from headroom.current import LazyMemory, close_shared_memory, current_memory, sh
 from headroom.errors import OverloadedError
 from headroom.memory import Engine, MemoryConfig, patience
 from headroom.scope import bind
-from headroom.threads import in_own_thread
+from headroom.threads import in_thread
 from headroom.turns import turn
 
 pytestmark = pytest.mark.anyio
@@ -82,7 +82,7 @@ async def test_whoever_is_in_a_hurry_does_not_wait_for_the_memory_to_be_opened_f
     opened = Event()
     async with anyio.create_task_group() as tasks:
         for _ in range(100):
-            tasks.start_soon(in_own_thread, opened.wait)
+            tasks.start_soon(in_thread, opened.wait)
         await anyio.wait_all_tasks_blocked()
         try:
             with anyio.fail_after(20), patience.lasting(0.05), pytest.raises(OverloadedError):

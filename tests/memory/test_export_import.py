@@ -251,3 +251,16 @@ def test_whatever_was_stored_survives_the_journey(
     assert everything_of(empty, "alice") == everything_of(engine, "alice")
     engine.clear("alice")
     empty.clear("alice")
+
+
+def test_what_was_stored_under_a_higher_limit_is_imported(
+    open_engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    roomy = open_engine(max_content_length=20)
+    roomy.add("x" * 20, "alice")
+    roomy.export(tmp_path / "dump.jsonl")
+
+    with_less = open_engine(db_path=tmp_path / "other.db", max_content_length=10)
+
+    assert with_less.import_(tmp_path / "dump.jsonl") == 1
+    assert everything_of(with_less, "alice") == everything_of(roomy, "alice")

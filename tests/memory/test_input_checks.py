@@ -28,6 +28,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"importance": -0.01}, "importance must be a number from 0 to 1"),
     ({"importance": 1.01}, "importance must be a number from 0 to 1"),
     ({"importance": float("nan")}, "importance must be a number from 0 to 1"),
+    ({"importance": 10**400}, "importance must be a number from 0 to 1"),
     ({"importance": "high"}, "importance must be a number from 0 to 1"),
     ({"importance": True}, "importance must be a number from 0 to 1"),
     ({"metadata": {"when": NOON}}, "metadata is not JSON-compatible"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from word_embedder import WordEmbedder
 
-from headroom.errors import EmbedderError, EmbedderMismatchError
+from headroom.errors import EmbedderError, EmbedderMismatchError, StorageError
 from headroom.memory import Engine, Memory, MemoryFilter
 
 OTHER = WordEmbedder("other words", 32)
@@ -103,6 +103,30 @@ def test_stopped_half_way_it_goes_on_where_it_was(
     assert 0 < resumed.reindex() < 101
     for memory in [*memories, later]:
         assert resumed.search(memory.content, "alice", top_k=1)[0].id == memory.id
+
+
+@pytest.mark.parametrize("until", [1, 2])
+def test_of_two_embedders_at_once_the_one_that_began_last_goes_on(
+    other: Engine, open_engine: Callable[..., Engine], until: int
+) -> None:
+    last = open_engine(embedder=WordEmbedder("words of a third", 16))
+
+    class Stopped(Exception):  # noqa: N818 - what happens, not what is wrong
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if until == 1 or done == total:
+            raise Stopped
+
+    def begin_last(_done: int, _total: int) -> None:
+        with pytest.raises(Stopped):
+            last.reindex(stop)
+
+    with pytest.raises(StorageError, match="another embedder"):
+        other.reindex(begin_last)
+
+    assert last.reindex() == (36 if until == 1 else 0)
+    assert len(last.search("tea", "alice")) == 10
 
 
 def test_an_embedder_that_fails_changes_nothing(

@@ -941,3 +941,37 @@ def test_an_error_of_the_database_while_saving_is_logged(
     store.close()
 
     assert "could not save an index" in caplog.text
+
+
+def test_after_a_restore_the_graph_is_of_what_was_restored(db_path: Path, open_file: Open) -> None:
+    store = open_file(**SMALL)
+    fill(store)
+    assert graph_of(store) is not None
+    backup = db_path.with_name("backup.db")
+    with closing(open_sqlite(backup, **SMALL)) as other:
+        add(other, *(memory(f"Other {number}") for number in range(SIZE)))
+
+    with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(db_path)) as target:
+        source.backup(target)
+
+    for _ in range(2):
+        assert [nearest(store, f"Other {number}")[0] for number in range(5)] == [
+            f"Other {number}" for number in range(5)
+        ]
+        assert graph_of(store) is not None
+
+
+def test_a_database_has_its_snapshots_in_one_place_whatever_it_is_called(
+    db_path: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(db_path)
+    with closing(open_sqlite(link, **SMALL)) as store:
+        fill(store)
+        assert graph_of(store) is not None
+    assert list(tmp_path.rglob("*.hnsw")) != []
+
+    with closing(open_sqlite(db_path, **SMALL)) as store:
+        store.clear("alice")
+
+    assert list(tmp_path.rglob("*.hnsw")) == []

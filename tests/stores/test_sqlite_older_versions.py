@@ -95,6 +95,20 @@ def test_each_text_is_written_once_at_most(db_path: Path, version: int) -> None:
     assert sum(each.startswith("UPDATE memories") for each in asked) == len(right)
 
 
+@pytest.mark.parametrize("entities", ["[broken", "5"])
+def test_entities_that_somebody_garbled_stop_nobody(db_path: Path, entities: str) -> None:
+    make_older(db_path, 2)
+    with closing(sqlite3.connect(db_path)) as connection:
+        connection.execute("UPDATE memories SET entities = ? WHERE entities IS NOT NULL", (entities,))
+        connection.commit()
+
+    store = open_sqlite(db_path)
+    add(store, memory("Goes on"))
+    store.close()
+
+    assert version_of(db_path) == len(schema.MIGRATIONS)
+
+
 def test_what_is_right_already_is_not_written(db_path: Path) -> None:
     make_older(db_path, 3)
     open_sqlite(db_path).close()

@@ -2,12 +2,16 @@
 
 import sys
 from importlib.util import find_spec
+from io import TextIOWrapper
 
 from headroom.errors import HeadroomError, MissingDependencyError
 
 
 def main() -> None:
     """Run the command line. It exits with 1 for what went wrong, with 2 for how the command was used."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal cannot show is no reason to stop
     try:
         for package in ("typer", "rich"):
             if find_spec(package) is None:

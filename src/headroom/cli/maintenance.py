@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -61,7 +62,7 @@ def export(
 ) -> None:
     """Write all memories with their history to a file."""
     with Engine(MemoryConfig(db_path=db)) as engine, _messages.status("Exporting"):
-        count = engine.export(sys.stdout if target == "-" else target, user)
+        count = engine.export(_in_utf_8(sys.stdout) if target == "-" else target, user)
     _messages.print(f"Exported {_versions(count)}.")
 
 
@@ -74,8 +75,8 @@ def import_(
     """Read memories from a file; those that are there already are left as they are."""
     config = MemoryConfig(db_path=db, embedder_backend=backend, embedder_model=model)
     # Before there is a database, so that none is left behind where nothing can be imported.
-    with transfer.opened_for_reading(sys.stdin if source == "-" else source) as file:
-        dump = transfer.checked_copy(file, config.max_content_length)
+    with transfer.opened_for_reading(_in_utf_8(sys.stdin) if source == "-" else source) as file:
+        dump = transfer.checked_copy(file)
     with Engine(config) as engine, _progress("Embedding") as report:
         count = engine.import_(dump, report)
     _messages.print(f"Imported {_versions(count)}.")
@@ -97,6 +98,13 @@ def vacuum(db: Database = DEFAULT_DATABASE) -> None:
         before = db.stat().st_size
         count = engine.vacuum()
     _messages.print(f"Removed {_versions(count)}; {decimal(before)} became {decimal(db.stat().st_size)}.")
+
+
+def _in_utf_8(stream: TextIO) -> TextIO:
+    """The stream as dumps are written and read, whatever the locale says of terminals."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(encoding="utf-8-sig" if stream.readable() else "utf-8")
+    return stream
 
 
 @contextmanager

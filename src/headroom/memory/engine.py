@@ -437,7 +437,7 @@ class Engine:
             OSError: the file cannot be read.
         """
         with transfer.opened_for_reading(source) as file:
-            memories = transfer.read_dump(file, self.config.max_content_length)
+            memories = transfer.read_dump(file)
         new = [memory for memory in memories if self._store.get(memory.id) is None]
         if not new:
             return 0
@@ -453,11 +453,15 @@ class Engine:
         """Make the vectors that another embedder made anew with this one; return how many.
 
         Until it is done, nothing changes for who uses the old embedder. Stopped half-way, it goes on there.
+
+        Raises:
+            StorageError: a third embedder began to do the same meanwhile, too.
         """
         dimension, done = self._embedder.dimension, 0
         total = self._store.count_unembedded(dimension)
         while batch := self._store.unembedded(dimension, _BATCH):
-            self._store.reembed([key for key, _ in batch], self._embed([content for _, content in batch]))
+            vectors = self._embed([content for _, content in batch])
+            self._store.reembed([key for key, _ in batch], vectors, begun=done > 0)
             done += len(batch)
             if progress is not None:
                 progress(done, max(done, total))

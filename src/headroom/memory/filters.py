@@ -1,7 +1,6 @@
 """Which memories a query asks for."""
 
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -80,12 +79,7 @@ def check_importance(value: float, name: str = "importance") -> float:
     Raises:
         InvalidInputError: it is not a number from 0 to 1.
     """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or math.isnan(value)
-        or not 0 <= value <= 1
-    ):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:  # nor is NaN
         raise InvalidInputError(f"{name} must be a number from 0 to 1, not {value!r}")
     return float(value)
 

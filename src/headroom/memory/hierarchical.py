@@ -14,6 +14,7 @@ from headroom.errors import OverloadedError
 from headroom.memory import patience
 from headroom.memory.config import MemoryConfig
 from headroom.memory.engine import Engine
+from headroom.threads import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,7 +87,7 @@ class HierarchicalMemory:
     @classmethod
     async def create(cls, config: MemoryConfig | None = None) -> Self:
         """Open a memory; see `Engine`."""
-        return cls(await to_thread.run_sync(Engine, config))
+        return cls(await in_thread(Engine, config))
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,7 +100,7 @@ class HierarchicalMemory:
     async def close(self) -> None:
         """Release the database and the embedder; closing twice is fine. See `Engine.close`."""
         with CancelScope(shield=True):
-            await to_thread.run_sync(self.engine.close)
+            await in_thread(self.engine.close)
 
     @property
     def config(self) -> MemoryConfig:

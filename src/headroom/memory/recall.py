@@ -25,7 +25,9 @@ def recall(store: MemoryStore, request: RecallRequest, min_score: float) -> list
     while page := list(islice(firsts, request.top_k - len(found))):
         # One page is usually all: only what was removed meanwhile is missing.
         rows = best[page]
-        found += _scored(store, candidates.keys[rows].tolist(), ranked.relevance[rows].tolist())
+        scored = _scored(store, candidates.keys[rows].tolist(), ranked.relevance[rows].tolist())
+        # In a backup that was restored this moment, the keys may be those of others' memories.
+        found += [memory for memory in scored if memory.user_id == request.scope.user_id]
     return found
 
 

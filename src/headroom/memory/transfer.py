@@ -7,6 +7,7 @@ copy a database with its vectors, copy the file.)
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -59,7 +60,7 @@ def _line(row: dict[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def read_dump(file: TextIO, max_content_length: int) -> list[Memory]:
+def read_dump(file: TextIO) -> list[Memory]:
     """All versions in a dump, checked one by one and as chains.
 
     Raises:
@@ -72,7 +73,7 @@ def read_dump(file: TextIO, max_content_length: int) -> list[Memory]:
         if not line.strip():
             continue
         try:
-            memory = _read_line(line, max_content_length)
+            memory = _read_line(line)
             _check_place(memory, memories)
         except InvalidInputError as error:
             raise InvalidInputError(f"line {number}: {error}; nothing was imported") from error
@@ -86,14 +87,14 @@ def read_dump(file: TextIO, max_content_length: int) -> list[Memory]:
     return list(memories.values())
 
 
-def checked_copy(file: TextIO, max_content_length: int) -> TextIO:
+def checked_copy(file: TextIO) -> TextIO:
     """A dump as `read_dump` has read it without a fault, to be read once more.
 
     Raises:
         InvalidInputError: as `read_dump`.
     """
     copy = StringIO("".join(_lines(file)))
-    read_dump(copy, max_content_length)
+    read_dump(copy)
     copy.seek(0)
     return copy
 
@@ -122,7 +123,7 @@ def _check_header(line: str) -> None:
         )
 
 
-def _read_line(line: str, max_content_length: int) -> Memory:
+def _read_line(line: str) -> Memory:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -144,7 +145,8 @@ def _read_line(line: str, max_content_length: int) -> Memory:
     if ("superseded_by" in identifiers) != ("valid_until" in times):
         raise InvalidInputError("superseded_by and valid_until go together")
     return Memory(
-        content=clean_text(row["content"], "content", max_content_length),
+        # However long: it was stored before, where the limit may have been another.
+        content=clean_text(row["content"], "content", sys.maxsize),
         category=as_category(row.get("category", "fact")),
         importance=check_importance(row.get("importance", 0.5)),
         entities=clean_entities(row.get("entities", ())),

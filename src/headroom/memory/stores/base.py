@@ -161,7 +161,7 @@ class MemoryStore(Protocol):
     def unembedded(self, dimension: int, limit: int) -> list[tuple[int, str]]:
         """Key and content of up to `limit` memories whose vectors another embedder made, for `reembed`."""
 
-    def reembed(self, keys: Sequence[int], vectors: Vectors) -> None:
+    def reembed(self, keys: Sequence[int], vectors: Vectors, *, begun: bool = False) -> None:
         """Store new vectors for what `unembedded` returned, as one step of re-embedding the whole store.
 
         ::
@@ -173,6 +173,15 @@ class MemoryStore(Protocol):
         They lie beside the old ones, which stay in use (by whoever opened the store with the old embedder)
         until the last one is there: that call switches to the new ones, in its own transaction. Who is
         stopped half-way starts again with the same loop, and nothing is embedded twice.
+
+        Args:
+            keys: What was embedded.
+            vectors: Its vectors.
+            begun: Whether this is no first step: then it does not take the place of another embedder, which
+                began later.
+
+        Raises:
+            StorageError: another embedder did begin since this one has.
         """
 
     def size(self) -> int:

@@ -49,12 +49,14 @@ class ConnectionPool:
         self._durability = durability
         self._idle: list[_Connection] = []
         self._closed = False
+        self._file: tuple[int, int] | None = None
         self._make_locks()
         forking.register(self)
         _create_private(self.path)
         try:
             with self.connection() as connection:
                 schema.prepare(connection, self.path, patience.at_most(BUSY_SECONDS))
+            self._file = _identity(self.path)
         except BaseException:
             self.close()
             raise
@@ -106,6 +108,13 @@ class ConnectionPool:
         with self._returned:
             if self._closed:
                 raise ClosedError(f"the memory in {self.path} was closed; open a new one")
+            # Idle connections still have the old file, new ones would have another: what they know of one is
+            # not true of the other, and what is written to the old one is lost.
+            if self._file not in (None, _identity(self.path)):
+                raise StorageError(
+                    f"{self.path}: it was moved, removed or replaced while in use; close the memory, "
+                    "put it back, and open it again"
+                )
             self._busy += 1
             if self._idle:
                 return self._idle.pop()
@@ -177,6 +186,15 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
     except BaseException:
         connection.rollback()
         raise
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """What tells the file that is there from every other; none has (0, 0)."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - see `path`
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _create_private(path: str) -> None:

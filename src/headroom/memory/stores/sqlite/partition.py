@@ -66,6 +66,10 @@ _GUIDES: Final = np.array(
     ]
 )
 """For the number of each category, whether it guides a choice."""
+STATE: Final = "SELECT schema_version, revision FROM pragma_schema_version, state"
+"""How far a database has come. Its schema has another version once a backup was restored into it: then it is
+another database, whatever its revision."""
+_UNREAD: Final = (-1, -1)
 _FIXED: Final = 8_000
 """How many bytes a partition without memories takes, as measured by tracemalloc."""
 _REMOVED: Final = 1_000
@@ -79,8 +83,8 @@ class Partition:
         self.user_id: Final = user_id
         self.lock: Final = threading.Lock()
         """Held while this is brought up to date."""
-        self.revision = -1
-        """Up to which revision of the database `model` is complete."""
+        self.state = _UNREAD
+        """Up to which `STATE` of the database `model` is complete."""
         self.is_attended = False
         """Whether its index is being seen to."""
         self._user = 0
@@ -97,26 +101,29 @@ class Partition:
         return _FIXED + arrays + others + 100 * len(self._names)
 
     def catch_up(self, connection: sqlite3.Connection, path: str) -> None:
-        """Read what is new since `revision`; the caller holds the lock and a transaction.
+        """Read what is new since `state`; the caller holds the lock and a transaction.
 
         Raises:
             StorageError: the database at `path` is damaged.
         """
-        revision, horizon = connection.execute("SELECT revision, horizon FROM state").fetchone()
+        state = connection.execute(STATE).fetchone()
+        (horizon,) = connection.execute("SELECT horizon FROM state").fetchone()
         user = rows.find_user(connection, self.user_id) or 0
         embedder = reembedding.in_use(connection)
         try:
-            is_new = (user, embedder) != (self._user, self._embedder)
-            if is_new or self.revision < horizon or self._is_sparse():
+            is_other = state[0] != self.state[0] or (user, embedder) != (self._user, self._embedder)
+            if is_other:
+                self._index = ExactIndex()
+            if is_other or self.state[1] < horizon or self._is_sparse():
                 self._begin(user, embedder)
                 changed = True
             else:
                 changed = self._apply_changes(connection)
             if self._append(connection, path) or changed:
                 self.model = self._published()
-            self.revision = revision
+            self.state = state
         except BaseException:
-            self.revision = -1
+            self.state = _UNREAD
             self._begin(0, None)
             raise
 
@@ -131,8 +138,6 @@ class Partition:
 
     def _begin(self, user: int, embedder: Embedder | None) -> None:
         """Start anew, with no rows."""
-        if (user, embedder) != (self._user, self._embedder):
-            self._index = ExactIndex()
         self._user = user
         self._embedder = embedder
         columns = {name: GrowingArray(np.empty(0, dtype)) for name, dtype in _DTYPES.items()}
@@ -151,7 +156,7 @@ class Partition:
         """Close what was superseded and hide what was removed; return whether anything was."""
         keys = self._columns["keys"].view
         last = int(keys[-1]) if len(keys) else 0
-        changed = connection.execute(_CHANGED, (self._user, self.revision, last)).fetchall()
+        changed = connection.execute(_CHANGED, (self._user, self.state[1], last)).fetchall()
         if not changed:
             return False
         *columns, ended = zip(*changed, strict=True)

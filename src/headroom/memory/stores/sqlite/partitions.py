@@ -9,7 +9,7 @@ from headroom.memory.config import MemoryConfig
 from headroom.memory.stores.sqlite import reembedding
 from headroom.memory.stores.sqlite.connections import ConnectionPool
 from headroom.memory.stores.sqlite.indexing import Indexer
-from headroom.memory.stores.sqlite.partition import Partition
+from headroom.memory.stores.sqlite.partition import STATE, Partition
 from headroom.memory.stores.sqlite.read_model import ReadModel
 from headroom.memory.stores.sqlite.reembedding import Embedder
 from headroom.memory.stores.sqlite.snapshots import Snapshots
@@ -59,11 +59,11 @@ class Partitions:
     def _refresh(self, partition: Partition) -> bool:
         """Read what was committed since it was last read; return whether anything was."""
         with self._pool.connection() as connection:
-            (revision,) = connection.execute("SELECT revision FROM state").fetchone()
-        if partition.revision >= revision:
+            state = connection.execute(STATE).fetchone()
+        if partition.state == state:
             return False
         with partition.lock:
-            if partition.revision < revision:  # another thread may have been faster
+            if partition.state != state:  # another thread may have been faster
                 with self._pool.reading() as connection:
                     partition.catch_up(connection, self._pool.path)
         self._weigh(partition)

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from headroom.errors import EmbedderMismatchError
+from headroom.errors import EmbedderMismatchError, StorageError
 from headroom.memory.stores.base import Vectors
 
 _MISSING: Final = "memories LEFT JOIN next_embeddings USING (key) WHERE next_embeddings.key IS NULL"
@@ -72,11 +72,27 @@ def missing(connection: sqlite3.Connection, embedder: Embedder, limit: int) -> l
     ).fetchall()
 
 
-def add(connection: sqlite3.Connection, embedder: Embedder, keys: Sequence[int], vectors: Vectors) -> bool:
-    """Keep new vectors of memories that are still there; switch, and return True, if they were the last."""
+def add(
+    connection: sqlite3.Connection,
+    embedder: Embedder,
+    keys: Sequence[int],
+    vectors: Vectors,
+    *,
+    begun: bool,
+) -> bool:
+    """Keep new vectors of memories that are still there; switch, and return True, if they were the last.
+
+    Raises:
+        StorageError: the caller had begun, and another embedder took its place.
+    """
     if _noted(connection, "embedder, dimension") == embedder:
         return False  # another process was faster
     if _noted(connection, "next_embedder, next_dimension") != embedder:
+        if begun:  # two who begin anew by turns would never end
+            raise StorageError(
+                f"another embedder than {embedder.name!r} began to embed the memories anew meanwhile, so "
+                "this one gave up; decide for one of them, and run `headroom reindex` with it"
+            )
         connection.execute("DELETE FROM next_embeddings")
         connection.execute("UPDATE state SET next_embedder = ?, next_dimension = ?", embedder)
     connection.executemany(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from headroom.errors import StorageError
 from headroom.memory import lexical
 from headroom.memory.model import Memory, MemoryCategory
 from headroom.memory.stores.sqlite.schema import NUMBER_BITS, analysed
@@ -66,30 +67,40 @@ def _time(value: int) -> datetime:
 
 
 def to_memory(row: Sequence[Any]) -> Memory:
-    """The memory that a row of `SELECT` holds."""
+    """The memory that a row of `SELECT` holds.
+
+    Raises:
+        StorageError: somebody edited the row into what is no memory.
+    """
     (
         user_id, id_, content, session_id, agent_id, turn_id, category, importance, entities, metadata,
         created_at, valid_from, valid_until, expires_at, supersedes, superseded_by,
     ) = row  # fmt: skip
-    created = _time(created_at)
-    return Memory(
-        id=id_,
-        content=content,
-        user_id=user_id,
-        session_id=session_id,
-        agent_id=agent_id,
-        turn_id=turn_id,
-        category=_CATEGORIES[category],
-        importance=importance,
-        entities=() if entities is None else tuple(json.loads(entities)),
-        metadata={} if metadata is None else json.loads(metadata),
-        created_at=created,
-        valid_from=created if valid_from == created_at else _time(valid_from),
-        valid_until=None if valid_until is None else _time(valid_until),
-        expires_at=None if expires_at is None else _time(expires_at),
-        supersedes=supersedes,
-        superseded_by=superseded_by,
-    )
+    try:
+        created = _time(created_at)
+        return Memory(
+            id=id_,
+            content=content,
+            user_id=user_id,
+            session_id=session_id,
+            agent_id=agent_id,
+            turn_id=turn_id,
+            category=_CATEGORIES[category],
+            importance=importance,
+            entities=() if entities is None else tuple(json.loads(entities)),
+            metadata={} if metadata is None else json.loads(metadata),
+            created_at=created,
+            valid_from=created if valid_from == created_at else _time(valid_from),
+            valid_until=None if valid_until is None else _time(valid_until),
+            expires_at=None if expires_at is None else _time(expires_at),
+            supersedes=supersedes,
+            superseded_by=superseded_by,
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise StorageError(
+            f"the memory {id_!r} cannot be read ({type(error).__name__}), for somebody edited it: "
+            "correct its row, or delete it"
+        ) from error
 
 
 def to_row(memory: Memory) -> tuple[Any, ...]:

@@ -129,13 +129,21 @@ def _analyse_anew(connection: sqlite3.Connection) -> None:
         "SELECT key, content, entities, terms, subject, asks, dated, wording FROM memories"
     )
     for key, content, entities, *before in stored:
-        after = analysed(content, json.loads(entities or "[]"))
+        after = analysed(content, _names(entities))
         if after != tuple(before):
             connection.execute(
                 "UPDATE memories SET terms = ?, subject = ?, asks = ?, dated = ?, wording = ? WHERE key = ?",
                 (*after, key),
             )
     connection.execute(trigger)
+
+
+def _names(entities: str | None) -> list[str]:
+    """The entities in a row; none where somebody edited them into what cannot be read."""
+    try:
+        return [name for name in json.loads(entities or "[]") if isinstance(name, str)]
+    except (TypeError, ValueError):
+        return []
 
 
 def analysed(content: str, entities: Iterable[str]) -> tuple[bytes, int, bool, bool, int]:

@@ -35,7 +35,7 @@ class Snapshots:
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
-        self._directory: Final = Path(f"{pool.path}-hnsw")
+        self._directory: Final = Path(f"{os.path.realpath(pool.path)}-hnsw")
 
     def load(self, user: int, shape: Shape, ef_search: int) -> HnswIndex | None:
         """The user's graph, if there is one that is as it was saved, and of this shape.

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from headroom.errors import StorageError
 from headroom.memory.config import MemoryConfig
 from headroom.memory.cores import available_cores
 from headroom.memory.filters import MemoryFilter
@@ -220,10 +219,10 @@ class SqliteStore:
         with self._pool.reading() as connection:
             return reembedding.missing(connection, Embedder(self._embedder_name, dimension), limit)
 
-    def reembed(self, keys: Sequence[int], vectors: Vectors) -> None:
+    def reembed(self, keys: Sequence[int], vectors: Vectors, *, begun: bool = False) -> None:
         """See `MemoryStore.reembed`."""
         with self._pool.writing() as connection:
-            switched = reembedding.add(connection, self._embedder(vectors), keys, vectors)
+            switched = reembedding.add(connection, self._embedder(vectors), keys, vectors, begun=begun)
         if switched:
             self._snapshots.remove_all()
 
@@ -234,15 +233,9 @@ class SqliteStore:
 
     def size(self) -> int:
         """See `MemoryStore.size`; the write-ahead log counts."""
-        path = self._pool.path
-        try:
-            with self._pool.connection():
-                return sum(Path(path + suffix).stat().st_size for suffix in ("", "-wal"))
-        except OSError as error:
-            raise StorageError(
-                f"{path}: it was moved or removed while in use ({error.strerror}); close the memory, "
-                "put it back, and open it again"
-            ) from error
+        path = os.path.realpath(self._pool.path)  # the log lies where a link leads
+        with self._pool.connection():
+            return sum(Path(path + suffix).stat().st_size for suffix in ("", "-wal"))
 
     def vacuum(self, now: datetime) -> int:
         """See `MemoryStore.vacuum`."""
