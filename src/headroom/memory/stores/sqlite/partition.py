@@ -67,8 +67,8 @@ _GUIDES: Final = np.array(
 )
 """For the number of each category, whether it guides a choice."""
 STATE: Final = "SELECT schema_version, revision FROM pragma_schema_version, state"
-"""How far a database has come. Its schema has another version once a backup was restored into it: then it is
-another database, whatever its revision."""
+"""How far a database has come. Its schema has another version once a backup was restored into it, and it goes
+back where the backup was copied over it: then it is another database."""
 _UNREAD: Final = (-1, -1)
 _FIXED: Final = 8_000
 """How many bytes a partition without memories takes, as measured by tracemalloc."""
@@ -111,7 +111,11 @@ class Partition:
         user = rows.find_user(connection, self.user_id) or 0
         embedder = reembedding.in_use(connection)
         try:
-            is_other = state[0] != self.state[0] or (user, embedder) != (self._user, self._embedder)
+            is_other = (
+                state[0] != self.state[0]
+                or state[1] < self.state[1]
+                or (user, embedder) != (self._user, self._embedder)
+            )
             if is_other:
                 self._index = ExactIndex()
             if is_other or self.state[1] < horizon or self._is_sparse():
