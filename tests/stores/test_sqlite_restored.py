@@ -71,4 +71,4 @@ def test_a_recall_that_was_under_way_brings_up_nothing_of_others(db_path: Path, 
     with closing(RestoredMeanwhile(MemoryConfig(db_path=db_path), "words")) as store:
         add(store, memory("Alice's"))
 
-        assert recall.recall(store, request(), top_k=10, min_score=0.0) == []
+        assert recall.recall(store, request(), 0.0) == []

@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.ranking import Flags, Floats, Rows
 from headroom.memory.stores.sqlite.growing import GrowingArray
-from headroom.memory.stores.sqlite.vector_index import Keys
+
+Keys = NDArray[np.int64]
+"""The keys of all rows, ascending, shape (n,)."""
 
 _FEW: Final = 2_000
 """Up to how many visible rows comparing the query with each is about as fast as the graph."""
@@ -32,7 +35,7 @@ class Shape(NamedTuple):
 
 
 class HnswIndex:
-    """A `VectorIndex` over most of a user's vectors; with the newest, a recall compares its query itself.
+    """A graph of most of a user's vectors; with the newest, a recall compares its query itself.
 
     hnswlib must not search a graph while it changes it, so both take turns.
 
@@ -85,7 +88,15 @@ class HnswIndex:
     def nearest(
         self, query: Floats, keys: Keys, vectors: QuantisedVectors, visible: Flags, count: int
     ) -> Rows | None:
-        """See `VectorIndex`."""
+        """The visible rows nearest to a query, or None where comparing it with all of them is best.
+
+        Args:
+            query: Unit vector, shape (d,).
+            keys: All rows' keys.
+            vectors: All rows' vectors.
+            visible: Which rows may be named, shape (n,).
+            count: How many rows are wanted.
+        """
         seen = int(np.count_nonzero(visible))
         # Invisible rows take places among those that the graph names: so many more are asked for.
         named = self._named(query, count * -(-len(keys) // max(seen, 1))) if seen > _FEW else None

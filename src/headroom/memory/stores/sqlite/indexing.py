@@ -76,7 +76,7 @@ class Indexer:
             self._waiting[partition.user_id] = ref(partition)
 
     def _is_due(self, model: ReadModel) -> bool:
-        if not isinstance(model.index, HnswIndex):
+        if model.index is None:
             return len(model.keys) >= self._config.index_threshold
         old = int(np.searchsorted(model.keys, model.index.last, side="right"))
         new, gone = len(model.keys) - old, len(model.index) - (old - model.removed)
@@ -97,7 +97,7 @@ class Indexer:
             worker.join()
         for partition in partitions:
             model = partition.model
-            if isinstance(model.index, HnswIndex) and (
+            if model.index is not None and (
                 model.index.unsaved >= _DRIFT or not self._snapshots.has(model.user)
             ):
                 with _logged("could not save an index; it will be built anew"):
@@ -150,7 +150,7 @@ class Indexer:
         """The graph to bring up to date: the one in use, or that of an earlier run, or a new one."""
         config, vectors = self._config, model.columns.vectors
         shape = Shape(vectors.dimension, config.hnsw_m, config.hnsw_ef_construction)
-        if isinstance(model.index, HnswIndex):
+        if model.index is not None:
             # What was saved of a worn one is worn too.
             return HnswIndex(shape, config.hnsw_ef_search) if model.index.is_worn else model.index
         saved = self._snapshots.load(model.user, shape, config.hnsw_ef_search)

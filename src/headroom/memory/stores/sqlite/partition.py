@@ -18,11 +18,11 @@ from headroom.memory.model import MemoryCategory
 from headroom.memory.quantisation import QuantisedVectors
 from headroom.memory.stores.sqlite import reembedding, rows
 from headroom.memory.stores.sqlite.growing import GrowingArray
+from headroom.memory.stores.sqlite.hnsw import HnswIndex
 from headroom.memory.stores.sqlite.neighbourhood import Neighbourhood
 from headroom.memory.stores.sqlite.read_model import ALWAYS, CATEGORIES, LONG_AGO, NONE, ReadModel
 from headroom.memory.stores.sqlite.reembedding import Embedder
 from headroom.memory.stores.sqlite.schema import key_range
-from headroom.memory.stores.sqlite.vector_index import ExactIndex, VectorIndex
 
 _STORED: Final = f"""
     SELECT session_id, agent_id, turn_id, valid_until, expires_at, category, terms,
@@ -89,7 +89,7 @@ class Partition:
         """Whether its index is being seen to."""
         self._user = 0
         self._embedder: Embedder | None = None
-        self._index: VectorIndex = ExactIndex()
+        self._index: HnswIndex | None = None
         self._begin(0, None)
         self.model = self._published()
 
@@ -97,7 +97,9 @@ class Partition:
     def nbytes(self) -> int:
         """About how many bytes of RAM it takes."""
         arrays = sum(column.nbytes for column in self._columns.values())
-        others = self._terms.nbytes + self._neighbourhood.nbytes + self._index.nbytes
+        others = self._terms.nbytes + self._neighbourhood.nbytes
+        if (index := self._index) is not None:  # read once: another thread may take it away
+            others += index.nbytes
         return _FIXED + arrays + others + 100 * len(self._names)
 
     def catch_up(self, connection: sqlite3.Connection, path: str) -> None:
@@ -117,7 +119,7 @@ class Partition:
                 or (user, embedder) != (self._user, self._embedder)
             )
             if is_other:
-                self._index = ExactIndex()
+                self._index = None
             if is_other or self.state[1] < horizon or self._is_sparse():
                 self._begin(user, embedder)
                 changed = True
@@ -131,7 +133,7 @@ class Partition:
             self._begin(0, None)
             raise
 
-    def install(self, index: VectorIndex, model: ReadModel) -> bool:
+    def install(self, index: HnswIndex, model: ReadModel) -> bool:
         """Use the index that was made from an earlier model, unless its vectors are no longer these."""
         with self.lock:
             if (self._user, self._embedder) != (model.user, model.embedder):

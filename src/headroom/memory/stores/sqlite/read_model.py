@@ -16,9 +16,9 @@ from headroom.memory.evidence import Columns, Query
 from headroom.memory.model import MemoryCategory
 from headroom.memory.ranking import Flags, Rows
 from headroom.memory.stores.base import Candidates, RecallRequest
+from headroom.memory.stores.sqlite.hnsw import HnswIndex
 from headroom.memory.stores.sqlite.reembedding import Embedder
 from headroom.memory.stores.sqlite.rows import microseconds
-from headroom.memory.stores.sqlite.vector_index import VectorIndex
 
 ALWAYS: Final = np.iinfo(np.int64).max
 """The end of what has no end."""
@@ -41,7 +41,8 @@ class ReadModel:
     """The user's number; 0 where there are no memories of the user's."""
     embedder: Embedder | None
     """What made the vectors; None while there are none, whoever's."""
-    index: VectorIndex
+    index: HnswIndex | None
+    """None where each query is compared with all vectors, which is the fastest up to tens of thousands."""
     keys: NDArray[np.int64]
     columns: Columns
     agents: NDArray[np.int64]
@@ -64,7 +65,9 @@ class ReadModel:
         query = Query.of(request.text, request.vector, request.now)
         columns, visible = self.columns, self.visible(request)
         seeds = max(evidence.SEEDS, request.top_k)
-        nearest = self.index.nearest(request.vector, self.keys, columns.vectors, visible, seeds)
+        nearest = None
+        if self.index is not None:
+            nearest = self.index.nearest(request.vector, self.keys, columns.vectors, visible, seeds)
         rows, found = evidence.gather(query, columns, visible, nearest, seeds)
         return Candidates(self.keys[rows], found)
 
