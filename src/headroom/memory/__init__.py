@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from headroom.memory.config import Durability, EmbedderBackend, MemoryConfig
+from headroom.memory.embedder import Embedder
 from headroom.memory.filters import MemoryFilter, MemoryOrder
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
 from headroom.scope import Scope
 
 if TYPE_CHECKING:
     from headroom.memory.drafts import NewMemory
-    from headroom.memory.embedders import Embedder
     from headroom.memory.engine import Engine
     from headroom.memory.hierarchical import HierarchicalMemory
 
@@ -32,7 +32,6 @@ __all__ = [
 
 # numpy and anyio take longer to import than all else together: whoever wants the engine waits for them.
 _LAZY = {
-    "Embedder": "embedders",
     "Engine": "engine",
     "HierarchicalMemory": "hierarchical",
     "NewMemory": "drafts",

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from os import PathLike, fspath
-from typing import Any, Final
+from typing import Final
 
 from headroom.errors import ConfigurationError
+from headroom.memory.embedder import Embedder
 
 BUNDLED_MODEL: Final = "all-MiniLM-L6-v2"
 """The model that ships with the package."""
@@ -60,7 +61,7 @@ class MemoryConfig:
     """What turns texts into vectors."""
     embedder_model: str | None = None
     """None becomes the backend's usual model: all-MiniLM-L6-v2, text-embedding-3-small, nomic-embed-text."""
-    embedder: Any = None
+    embedder: Embedder | None = None
     """An embedder of your own (see `headroom.memory.Embedder`); it takes precedence over the backend."""
     vector_dimension: int | None = None
     """The length of its vectors. None becomes 384 for the bundled model; others give what they give."""

@@ -4,8 +4,7 @@ Importing this package imports none of the libraries that the embedders run on; 
 use.
 """
 
-from headroom.memory.embedders.base import Embedder
 from headroom.memory.embedders.embeddings import Embeddings
 from headroom.memory.embedders.selection import create_embedder
 
-__all__ = ["Embedder", "Embeddings", "create_embedder"]
+__all__ = ["Embeddings", "create_embedder"]

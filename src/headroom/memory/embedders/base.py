@@ -1,9 +1,9 @@
-"""What an embedder is, what the built-in ones have in common, and what is made of the vectors they return."""
+"""What the built-in embedders have in common, and what is made of the vectors that any of them returns."""
 
 import math
 from abc import ABC, abstractmethod
 from importlib.util import find_spec
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,26 +18,6 @@ Vector = NDArray[np.float32]
 """Shape (d,)."""
 
 Resource = TypeVar("Resource")
-
-
-class Embedder(Protocol):
-    """Turns texts into vectors that are close where the meanings are.
-
-    Any object of this shape may be given as `MemoryConfig(embedder=…)`. It is called from several threads at
-    once. It may also have `concurrency`, how many calls may run at once (otherwise as many as there are
-    cores), and `batch_size`, how many texts one call may get (otherwise 32).
-    """
-
-    @property
-    def name(self) -> str:
-        """The identity of the model, recorded in the database: only vectors of one name are compared."""
-
-    @property
-    def dimension(self) -> int:
-        """How many numbers a vector has."""
-
-    def embed(self, texts: list[str], /) -> Vectors:
-        """One row per text, shape (n, dimension); their lengths do not matter, they are compared by angle."""
 
 
 class Backend(ABC, Generic[Resource]):

@@ -10,7 +10,8 @@ import numpy as np
 from headroom.errors import EmbedderError, EmbedderUnavailableError, HeadroomError
 from headroom.memory import patience
 from headroom.memory.cores import available_cores
-from headroom.memory.embedders.base import Backend, Embedder, Vector, Vectors, unit_rows
+from headroom.memory.embedder import Embedder
+from headroom.memory.embedders.base import Backend, Vector, Vectors, unit_rows
 from headroom.memory.embedders.query_cache import QueryCache
 from headroom.memory.gate import Gate
 from headroom.memory.per_process import PerProcess

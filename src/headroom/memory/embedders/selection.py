@@ -4,7 +4,8 @@ from typing import Any
 
 from headroom.errors import ConfigurationError
 from headroom.memory.config import BUNDLED_DIMENSION, EmbedderBackend, MemoryConfig
-from headroom.memory.embedders.base import Backend, Embedder
+from headroom.memory.embedder import Embedder
+from headroom.memory.embedders.base import Backend
 from headroom.memory.embedders.bundled import BundledEmbedder
 from headroom.memory.embedders.embeddings import Embeddings
 from headroom.memory.embedders.ollama import OllamaEmbedder
@@ -49,7 +50,7 @@ def _backend(config: MemoryConfig) -> Backend[Any]:
             )
 
 
-def _checked(embedder: Any, vector_dimension: int | None) -> Embedder:
+def _checked(embedder: Embedder, vector_dimension: int | None) -> Embedder:
     name, dimension = getattr(embedder, "name", None), getattr(embedder, "dimension", None)
     if not (isinstance(name, str) and name):
         raise ConfigurationError("the embedder needs a `name`, the identity of its model, as a text")
@@ -62,8 +63,7 @@ def _checked(embedder: Any, vector_dimension: int | None) -> Embedder:
             f"the embedder {name} needs a method `embed(texts)`, one vector for each text"
         )
     _check_dimension(name, dimension, vector_dimension)
-    checked: Embedder = embedder
-    return checked
+    return embedder
 
 
 def _check_dimension(name: str, dimension: int, wanted: int | None) -> None:
