@@ -13,6 +13,7 @@ from headroom.errors import InvalidInputError, MemoryNotFoundError
 from headroom.memory.engine import Engine
 from headroom.memory.filters import MemoryFilter, as_level
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
+from headroom.memory.statistics import MemoryStats
 from headroom.scope import Scope
 
 P = ParamSpec("P")
@@ -109,8 +110,8 @@ class ScopedMemory:
         """Remove all memories with their history; return how many versions that were."""
         return self._engine().clear(**self._parts(level))
 
-    def stats(self) -> dict[str, Any]:
-        """Figures about this user's memories: `total`, `categories` and more; see `Engine.stats`."""
+    def stats(self) -> MemoryStats:
+        """Figures about this user's memories."""
         return self._engine().stats(self._scope().require_user())
 
     def supersede(

@@ -8,7 +8,8 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI, AsyncStream, AzureOpenAI, Open
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response
 
-from headroom import AsyncClientMemory, ClientMemory, ExchangeTrace, Memory, with_memory
+from headroom import AsyncClientMemory, ClientMemory, ExchangeTrace, Memory, MemoryConfig, with_memory
+from headroom.memory import MemoryStats
 
 
 def openai() -> None:
@@ -17,7 +18,8 @@ def openai() -> None:
     del same
     assert_type(client.memory, ClientMemory)
     assert_type(client.memory.search("python"), list[Memory])
-    assert_type(client.memory.stats(), dict[str, Any])
+    assert_type(client.memory.stats(), MemoryStats)
+    assert_type(client.memory.stats()["total"], int)
     assert_type(client.memory.last_exchange, ExchangeTrace | None)
     completion = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hi"}])
     assert_type(completion, ChatCompletion)
@@ -73,3 +75,17 @@ class OtherClient:
 
 def unknown() -> None:
     assert_type(with_memory(OtherClient(), "alice"), Any)
+
+
+class OwnEmbedder:
+    """An embedder such as users write."""
+
+    name = "letters"
+    dimension = 2
+
+    def embed(self, texts: list[str]) -> list[list[float]]:
+        return [[1.0, text.count("e")] for text in texts]
+
+
+def own_embedder() -> MemoryConfig:
+    return MemoryConfig(embedder=OwnEmbedder())

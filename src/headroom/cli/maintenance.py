@@ -47,11 +47,11 @@ def stats(db: Database = DEFAULT_DATABASE, user: User = None) -> None:
     table.add_section()
     table.add_row("all", f"{figures['total']:,}")
     table.add_row("earlier versions", f"{figures['superseded']:,}")
-    if user is None:
+    if "users" in figures:
         table.add_row("users", f"{figures['users']:,}")
     console = Console(highlight=False)
     console.print(table)
-    if figures.get("embedder"):
+    if "users" in figures and figures["embedder"]:
         console.print(Text(f"Embedded by {figures['embedder']} ({figures['dimension']} dimensions)."))
 
 

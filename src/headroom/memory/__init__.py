@@ -7,6 +7,7 @@ from headroom.memory.config import Durability, EmbedderBackend, MemoryConfig
 from headroom.memory.embedder import Embedder
 from headroom.memory.filters import MemoryFilter, MemoryOrder
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
+from headroom.memory.statistics import DatabaseStats, MemoryStats
 from headroom.scope import Scope
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from headroom.memory.hierarchical import HierarchicalMemory
 
 __all__ = [
+    "DatabaseStats",
     "Durability",
     "Embedder",
     "EmbedderBackend",
@@ -25,6 +27,7 @@ __all__ = [
     "MemoryConfig",
     "MemoryFilter",
     "MemoryOrder",
+    "MemoryStats",
     "NewMemory",
     "Scope",
     "ScopeLevel",

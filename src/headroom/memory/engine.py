@@ -33,6 +33,7 @@ from headroom.memory.filters import (
     check_whole,
 )
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
+from headroom.memory.statistics import DatabaseStats, MemoryStats
 from headroom.memory.stores.base import RecallRequest, Vector, Vectors
 from headroom.memory.stores.sqlite import SqliteStore
 from headroom.memory.transfer import DumpFile
@@ -266,15 +267,8 @@ class Engine:
         where = MemoryFilter(user_id=user_id, session_id=session_id, agent_id=agent_id, turn_id=turn_id)
         return self._store.count(where, _now())
 
-    def stats(
-        self, user_id: str, session_id: str | None = None, agent_id: str | None = None
-    ) -> dict[str, Any]:
+    def stats(self, user_id: str, session_id: str | None = None, agent_id: str | None = None) -> MemoryStats:
         """Figures about the memories that name each of the given parts.
-
-        Returns:
-            `total` (current ones), `categories` and `levels` (how many of the total in each, all of them
-            listed), `superseded` (earlier versions), `oldest` and `newest` (when the first and last of the
-            total was stored; None where there is none), `database_bytes` (of the whole file, whoever's).
 
         Raises:
             InvalidScopeError: an identifier that cannot be.
@@ -298,14 +292,8 @@ class Engine:
             "database_bytes": self._store.size(),
         }
 
-    def overview(self) -> dict[str, Any]:
-        """Figures about the whole database, for who runs it; they take a look at every memory.
-
-        Returns:
-            `users` (who have current memories), `total`, `categories`, `superseded` and `database_bytes` as
-            in `stats`, but everybody's; `embedder` and `dimension` (what made the stored vectors, and how
-            many numbers each has; None while there are none).
-        """
+    def overview(self) -> DatabaseStats:
+        """Figures about the whole database, for who runs it; they take a look at every memory."""
         totals = self._store.totals(_now())
         embedder, dimension = self._store.embedder_name() or (None, None)
         return {
