@@ -73,6 +73,8 @@ _ASKS_WHO_ONE_IS: Final = re.compile(
 )
 _LEAST_SAID: Final = 3
 """With fewer terms, a message that is not about who says it is near anything by coincidence only."""
+_ENGLISH_SHARE: Final = 0.25
+"""Nine of ten English messages have more stop words; others, which share some ("was", "me"), seldom have."""
 _ROW: Final = np.uint64(0xFFFF_FFFF)
 
 
@@ -108,6 +110,8 @@ class QueryLexemes:
     """Whether it asks, in English, without a word for who asks: "what is the fastest car?"."""
     slight: bool
     """Whether it says too little to be near anything: "ok", "good morning"; but "my job?" is enough."""
+    english: bool
+    """Whether it has as many English stop words as English has; hardly any other message does."""
 
 
 def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
@@ -128,7 +132,8 @@ def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
 
 def analyse_query(text: str) -> QueryLexemes:
     """What a query's text asks for."""
-    terms = _unique(_terms(_words(text)))
+    words = _words(text)
+    terms = _unique(_terms(words))
     personal = _FIRST_PERSON.search(text) is not None
     return QueryLexemes(
         terms=terms,
@@ -137,6 +142,7 @@ def analyse_query(text: str) -> QueryLexemes:
         asks_who_one_is=_ASKS_WHO_ONE_IS.search(text) is not None,
         impersonal=not personal and _ASKS_ABOUT.search(text) is not None,
         slight=not personal and len(terms) < _LEAST_SAID,
+        english=sum(word in STOP_WORDS for word in words) >= _ENGLISH_SHARE * max(len(words), 1),
     )
 
 
