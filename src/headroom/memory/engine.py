@@ -5,6 +5,7 @@ part, happens before and outside of it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -331,7 +332,7 @@ class Engine:
         also weighs what was said beside it, and when; so a later one may have a higher score.
 
         Args:
-            query: Any text. Of a very long one, the last 1,000 characters count.
+            query: Any text. Of a very long one, the last 1,000 characters count, and its first sentence.
             user_id: Whose memories.
             session_id: Also what this session keeps to itself.
             agent_id: Also what this agent keeps to itself.
@@ -346,23 +347,27 @@ class Engine:
         Raises:
             InvalidInputError: a blank query, an impossible identifier, category, number or time.
         """
-        text = recall.check_query(query)
+        texts = recall.check_query(query)
         count = self.config.top_k if top_k is None else recall.check_top_k(top_k)
         threshold = self.config.min_score if min_score is None else check_importance(min_score, "min_score")
         scope = Scope(check_identifier(user_id, "user_id"), session_id, agent_id, turn_id)
         wanted = recall.check_categories(categories)
         then = None if as_of is None else check_time(as_of, "as_of")
+        vectors = self._embed_queries(texts)
         request = RecallRequest(
             scope=scope,
-            vector=self._embed_query(text),
-            text=text,
+            vector=vectors[0],
+            text=texts[0],
             now=_now(),
             categories=wanted,
             all_sessions=all_sessions,
             as_of=then,
             top_k=count,
         )
-        return recall.recall(self._store, request, top_k=count, min_score=threshold)
+        requests = [
+            replace(request, text=text, vector=vector) for text, vector in zip(texts, vectors, strict=True)
+        ]
+        return recall.recall(self._store, requests, top_k=count, min_score=threshold)
 
     # Removing
 
@@ -476,9 +481,9 @@ class Engine:
         self._require_open()
         return self._embedder.embed(texts)
 
-    def _embed_query(self, text: str) -> Vectors:
+    def _embed_queries(self, texts: tuple[str, ...]) -> Vectors:
         self._require_open()
-        return self._embedder.embed_query(text)
+        return self._embedder.embed_queries(texts)
 
     def _require_open(self) -> None:
         """Fail early: the store would say the same, but only after the embedding."""

@@ -139,6 +139,25 @@ def rank(evidence: CandidateEvidence, weights: Weights = WEIGHTS) -> Ranking:
     return Ranking(order, scores, relevance(evidence, order))
 
 
+def best_of(keys: NDArray[np.int64], found: Sequence[tuple[CandidateEvidence, Ranking]]) -> Ranking:
+    """One ranking of what several queries found, each memory once, with the best that any of them gave it.
+
+    Args:
+        keys: What tells the memories apart: of the first query's candidates, then of the second's, and so on.
+        found: Of each query the evidence and the ranking.
+    """
+    scores = np.concatenate([ranking.scores for _, ranking in found])
+    fits = np.concatenate([ranking.relevance for _, ranking in found])
+    said = np.concatenate([evidence.said for evidence, _ in found])
+    levels = np.concatenate([evidence.levels for evidence, _ in found])
+    order = np.lexsort((-said, -levels, -scores.round(3)))
+    _, firsts, places = np.unique(keys[order], return_index=True, return_inverse=True)
+    best = np.zeros(len(firsts), dtype=np.float32)
+    np.maximum.at(best, places, fits[order])
+    fits[order] = best[places]
+    return Ranking(order[np.sort(firsts)], scores, fits)
+
+
 def window_cosine(cosines: Floats, kinship: Floats, weights: Floats) -> Floats:
     """Cosine of the query and the weighted sum of the window's vectors.
 
