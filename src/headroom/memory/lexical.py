@@ -8,7 +8,7 @@ import hashlib
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -73,7 +73,9 @@ _ASKS_WHO_ONE_IS: Final = re.compile(
 )
 _LEAST_SAID: Final = 3
 """With fewer terms, a message that is not about who says it is near anything by coincidence only."""
-_ENGLISH_SHARE: Final = 0.25
+_FOREIGN: Final = re.compile(r"\w*[^\W\d_\x00-\x7f]\w*")
+"""A word with a letter that English words seldom have."""
+_ENGLISH_SHARE: Final = 0.15
 """Nine of ten English messages have more stop words; others, which share some ("was", "me"), seldom have."""
 _ROW: Final = np.uint64(0xFFFF_FFFF)
 
@@ -111,7 +113,7 @@ class QueryLexemes:
     slight: bool
     """Whether it says too little to be near anything: "ok", "good morning"; but "my job?" is enough."""
     english: bool
-    """Whether it has as many English stop words as English has; hardly any other message does."""
+    """Whether it has about as many English stop words as English has; few other messages do."""
 
 
 def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
@@ -142,8 +144,13 @@ def analyse_query(text: str) -> QueryLexemes:
         asks_who_one_is=_ASKS_WHO_ONE_IS.search(text) is not None,
         impersonal=not personal and _ASKS_ABOUT.search(text) is not None,
         slight=not personal and len(terms) < _LEAST_SAID,
-        english=sum(word in STOP_WORDS for word in words) >= _ENGLISH_SHARE * max(len(words), 1),
+        english=_is_english(text, words),
     )
+
+
+def _is_english(text: str, words: Sequence[str]) -> bool:
+    stops = sum(word in STOP_WORDS for word in words)
+    return stops - len(_FOREIGN.findall(text)) >= _ENGLISH_SHARE * max(len(words), 1)
 
 
 def _asks(text: str) -> bool:

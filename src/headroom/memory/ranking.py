@@ -254,7 +254,7 @@ def relevance(evidence: CandidateEvidence, order: Rows) -> Floats:
     few = few_coincidences(evidence.among)
     fit = cosine + 0.1 * coverage + 0.2 * evidence.said_then
     # Without this, thanks brought up nine memories of twelve in eight other languages; with it, less than 1.
-    # Words in common still count: of 100 memories that are asked for 68 are found (83 were, among the nine).
+    # Words in common still count: of 100 memories that are asked for 67 are found (83 were, among the nine).
     fit -= np.maximum(evidence.common - UNRELATED, 0) * (1 - coverage)
     if not evidence.query.slight:  # "Good morning" and "Likes tea" have a cosine of .28
         fit += few
