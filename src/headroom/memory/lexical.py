@@ -59,8 +59,8 @@ _CHOICE: Final = r"should\b|would suit|to (?:use|choose|pick|take|buy)\b|for (?:
 _ASKS_FOR_CHOICE: Final = re.compile(
     rf"\b(?:({_ADVICE})|(?:what|which|best)\b(?:[^.?!\n]*\b({_ADVICE}|{_CHOICE})|[^.?!\n]*))", re.IGNORECASE
 )
-# Not "me": "tell me a joke" is not about who asks.
-_FIRST_PERSON: Final = re.compile(r"\b(?:i|my|mine|myself|we|our|ours)\b", re.IGNORECASE)
+# Many type no apostrophes. Not "me": "tell me a joke" is not about who asks.
+_FIRST_PERSON: Final = re.compile(r"\b(?:i|im|ive|my|mine|myself|we|our|ours)\b", re.IGNORECASE)
 _ASKS_ABOUT: Final = re.compile(
     r"(?:^|[.!?,;:\n])[^\S\n]*(?:whats?|who|whom|whose|when|where|why|how|which"
     r"|is|are|was|were|do|does|did|explain|define)\b",
