@@ -73,8 +73,8 @@ _ASKS_WHO_ONE_IS: Final = re.compile(
 )
 _LEAST_SAID: Final = 3
 """With fewer terms, a message that is not about who says it is near anything by coincidence only."""
-_FOREIGN: Final = re.compile(r"\w*[^\W\d_\x00-\x7f]\w*")
-"""A word with a letter that English words seldom have."""
+_FOREIGN: Final = re.compile(r"[^\W\d_\x00-\x7f]\w*")
+"""A word from its first letter on that English words seldom have."""
 _ENGLISH_SHARE: Final = 0.15
 """Nine of ten English messages have more stop words; others, which share some ("was", "me"), seldom have."""
 _ROW: Final = np.uint64(0xFFFF_FFFF)
