@@ -191,7 +191,7 @@ def measure_size(folder: Path, sizes: Sizes, progress: Progress) -> list[dict[st
 
 def nearest(engine: Engine, question: str) -> set[int]:
     """The ten memories whose vectors are nearest to a question's."""
-    vector = engine._embed_query(question)  # noqa: SLF001 - what lies between the faces is compared here
+    vector = engine._embedder.embed_query(question)  # noqa: SLF001 - what lies between the faces is compared here
     request = RecallRequest(scope=Scope(SUBJECT), vector=vector, text="?", now=datetime.now(UTC), top_k=10)
     candidates = engine._store.candidates(request)  # noqa: SLF001
     return set(candidates.keys[np.argsort(-candidates.evidence.cosine)[:10]].tolist())

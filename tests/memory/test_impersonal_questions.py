@@ -29,6 +29,8 @@ def test_asks_about_the_world(text: str) -> None:
         "What language should I use?",
         "when did we choose the database",
         "What's mine?",
+        "who covers while im away",
+        "where have they put what ive ordered",
         "Suggest a dinner",
         "The thing is broken",
         "Wer hat Stripe gegründet?",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headroom.memory.evidence import SEEDS, Columns, Query, gather, kinship, neighbours
 from headroom.memory.lexical import TermIndex, analyse
 from headroom.memory.quantisation import QuantisedVectors
-from headroom.memory.ranking import WINDOW, CandidateEvidence, Flags, rank
+from headroom.memory.ranking import UNRELATED, WINDOW, CandidateEvidence, Flags, rank
 
 NOW = datetime(2023, 11, 22, tzinfo=UTC)
 DIMENSION = 8
@@ -112,6 +112,32 @@ def test_it_is_what_the_slow_way_finds(partition: tuple[list[str], list[int], Fl
             slow_window_cosine(columns, query, window), abs=0.02
         )
         assert found.window_coverage[place] == pytest.approx(rarity @ covered / rarity.sum(), abs=1e-5)
+
+
+@settings(deadline=None)
+@given(partitions())
+def test_what_texts_have_in_common_is_their_mean_cosine_with_the_others(
+    partition: tuple[list[str], list[int], Flags, int],
+) -> None:
+    texts, sessions, visible, seed = partition
+    rng = np.random.default_rng(seed)
+    columns = columns_of(texts, sessions, rng)
+    query = Query.of("Trinke ich Tee?", unit(rng), NOW)
+
+    rows, found = gather(query, columns, visible)
+
+    vectors = columns.vectors.restored()
+    cosines = vectors @ vectors.T
+    asked = vectors @ query.vector
+    pairs = [cosines[a, b] for a in rows for b in rows if a != b]
+    for place, row in enumerate(rows):
+        others = rows[rows != row]
+        expected = (
+            asked[others].mean() * cosines[row, others].mean() / max(float(np.mean(pairs)), UNRELATED)
+            if len(others)
+            else 0
+        )
+        assert found.common[place] == pytest.approx(expected, abs=0.05)
 
 
 @settings(deadline=None)

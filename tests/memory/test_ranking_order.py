@@ -23,6 +23,7 @@ def evidence(count: int, **arrays: Any) -> CandidateEvidence:
     given_ = {name: np.asarray(values) for name, values in arrays.items()}
     candidates = CandidateEvidence(
         cosine=zeros,
+        common=zeros,
         coverage=zeros,
         window_cosine=zeros,
         window_coverage=zeros,

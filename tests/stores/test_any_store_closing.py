@@ -22,6 +22,7 @@ EVERY_METHOD: dict[str, Callable[[MemoryStore], Any]] = {
     "delete": lambda store: store.delete(["one"]),
     "clear": lambda store: store.clear("alice"),
     "candidates": lambda store: store.candidates(request()),
+    "candidates_of_each": lambda store: store.candidates_of_each([request()]),
     "load": lambda store: store.load([1]),
     "dump": lambda store: list(store.dump()),
     "restore": lambda store: store.restore([memory("One")], vectors_of(["One"])),

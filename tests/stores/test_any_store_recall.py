@@ -230,3 +230,15 @@ def test_memory_of_long_ago_and_far_away(store: MemoryStore) -> None:
 
     assert recall(store, now=NOW) == [each]
     assert recall(store, now=NOW, as_of=ancient) == [each]
+
+
+def test_several_requests_are_answered_as_each_alone(store: MemoryStore) -> None:
+    add(store, memory("Drinks tea"), memory("Plays chess"), memory("Drinks tea", user_id="bob"))
+    wanted = [request("tea"), request("chess"), request("nothing")]
+
+    together = store.candidates_of_each(wanted)
+
+    for found, alone in zip(together, map(store.candidates, wanted), strict=True):
+        assert found.keys.tolist() == alone.keys.tolist()
+        assert found.evidence.coverage.tolist() == alone.evidence.coverage.tolist()
+        assert found.evidence.cosine.tolist() == alone.evidence.cosine.tolist()

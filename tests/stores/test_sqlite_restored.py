@@ -1,7 +1,7 @@
 """Another database's content in the file in use, put there by who restores a backup."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -63,12 +63,12 @@ def test_nobody_recalls_what_others_stored_since(
 
 def test_a_recall_that_was_under_way_brings_up_nothing_of_others(db_path: Path, backup: Path) -> None:
     class RestoredMeanwhile(SqliteStore):
-        def candidates(self, request: RecallRequest) -> Candidates:
-            found = super().candidates(request)
+        def candidates_of_each(self, requests: Sequence[RecallRequest]) -> list[Candidates]:
+            found = super().candidates_of_each(requests)
             restore(backup, db_path)
             return found
 
     with closing(RestoredMeanwhile(MemoryConfig(db_path=db_path), "words")) as store:
         add(store, memory("Alice's"))
 
-        assert recall.recall(store, request(), 0.0) == []
+        assert recall.recall(store, [request()], 0.0) == []

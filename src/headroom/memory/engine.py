@@ -34,7 +34,7 @@ from headroom.memory.filters import (
 )
 from headroom.memory.model import Memory, MemoryCategory, ScopeLevel
 from headroom.memory.statistics import DatabaseStats, MemoryStats
-from headroom.memory.stores.base import RecallRequest, Vector, Vectors
+from headroom.memory.stores.base import RecallRequest, Vectors
 from headroom.memory.stores.sqlite import SqliteStore
 from headroom.memory.transfer import DumpFile
 from headroom.scope import Scope, check_identifier
@@ -326,7 +326,7 @@ class Engine:
         also weighs what was said beside it, and when; so a later one may have a higher score.
 
         Args:
-            query: Any text. Of a very long one, the last 1,000 characters count.
+            query: Any text. Of a very long one, the last 1,000 characters count, and its first sentence.
             user_id: Whose memories.
             session_id: Also what this session keeps to itself.
             agent_id: Also what this agent keeps to itself.
@@ -341,23 +341,27 @@ class Engine:
         Raises:
             InvalidInputError: a blank query, an impossible identifier, category, number or time.
         """
-        text = recall.check_query(query)
+        texts = recall.check_query(query)
         count = self.config.top_k if top_k is None else check_whole(top_k, "top_k", 1)
         threshold = self.config.min_score if min_score is None else check_importance(min_score, "min_score")
         scope = Scope(check_identifier(user_id, "user_id"), session_id, agent_id, turn_id)
         wanted = None if categories is None else as_categories(categories)
         then = None if as_of is None else check_time(as_of, "as_of")
-        request = RecallRequest(
-            scope=scope,
-            vector=self._embed_query(text),
-            text=text,
-            now=_now(),
-            categories=wanted,
-            all_sessions=all_sessions,
-            as_of=then,
-            top_k=count,
-        )
-        return recall.recall(self._store, request, threshold)
+        vectors, now = self._embed_queries(texts), _now()
+        requests = [
+            RecallRequest(
+                scope=scope,
+                vector=vector,
+                text=text,
+                now=now,
+                categories=wanted,
+                all_sessions=all_sessions,
+                as_of=then,
+                top_k=count,
+            )
+            for text, vector in zip(texts, vectors, strict=True)
+        ]
+        return recall.recall(self._store, requests, threshold)
 
     # Removing
 
@@ -476,9 +480,9 @@ class Engine:
         self._require_open()
         return self._embedder.embed(texts)
 
-    def _embed_query(self, text: str) -> Vector:
+    def _embed_queries(self, texts: tuple[str, ...]) -> Vectors:
         self._require_open()
-        return self._embedder.embed_query(text)
+        return self._embedder.embed_queries(texts)
 
     def _require_open(self) -> None:
         """Fail early: the store would say the same, but only after the embedding."""

@@ -8,7 +8,7 @@ import hashlib
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -60,8 +60,8 @@ _CHOICE: Final = r"should\b|would suit|to (?:use|choose|pick|take|buy)\b|for (?:
 _ASKS_FOR_CHOICE: Final = re.compile(
     rf"\b(?:({_ADVICE})|(?:what|which|best)\b(?:[^.?!\n]*\b({_ADVICE}|{_CHOICE})|[^.?!\n]*))", re.IGNORECASE
 )
-# Not "me": "tell me a joke" is not about who asks.
-_FIRST_PERSON: Final = re.compile(r"\b(?:i|my|mine|myself|we|our|ours)\b", re.IGNORECASE)
+# Many type no apostrophes. Not "me": "tell me a joke" is not about who asks.
+_FIRST_PERSON: Final = re.compile(r"\b(?:i|im|ive|my|mine|myself|we|our|ours)\b", re.IGNORECASE)
 _ASKS_ABOUT: Final = re.compile(
     r"(?:^|[.!?,;:\n])[^\S\n]*(?:whats?|who|whom|whose|when|where|why|how|which"
     r"|is|are|was|were|do|does|did|explain|define)\b",
@@ -74,6 +74,10 @@ _ASKS_WHO_ONE_IS: Final = re.compile(
 )
 _LEAST_SAID: Final = 3
 """With fewer terms, a message that is not about who says it is near anything by coincidence only."""
+_FOREIGN: Final = re.compile(r"[^\W\d_\x00-\x7f]\w*")
+"""A word from its first letter on that English words seldom have."""
+_ENGLISH_SHARE: Final = 0.15
+"""Nine of ten English messages have more stop words; others, which share some ("was", "me"), seldom have."""
 _ROW: Final = np.uint64(0xFFFF_FFFF)
 
 
@@ -109,6 +113,8 @@ class QueryLexemes:
     """Whether it asks, in English, without a word for who asks: "what is the fastest car?"."""
     slight: bool
     """Whether it says too little to be near anything: "ok", "good morning"; but "my job?" is enough."""
+    english: bool
+    """Whether it has about as many English stop words as English has; few other messages do."""
 
 
 def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
@@ -129,7 +135,8 @@ def analyse(text: str, entities: Iterable[str] = ()) -> Lexemes:
 
 def analyse_query(text: str) -> QueryLexemes:
     """What a query's text asks for."""
-    terms = _unique(_terms(_words(text)))
+    words = _words(text)
+    terms = _unique(_terms(words))
     personal = _FIRST_PERSON.search(text) is not None
     return QueryLexemes(
         terms=terms,
@@ -138,7 +145,13 @@ def analyse_query(text: str) -> QueryLexemes:
         asks_who_one_is=_ASKS_WHO_ONE_IS.search(text) is not None,
         impersonal=not personal and _ASKS_ABOUT.search(text) is not None,
         slight=not personal and len(terms) < _LEAST_SAID,
+        english=_is_english(text, words),
     )
+
+
+def _is_english(text: str, words: Sequence[str]) -> bool:
+    stops = sum(word in STOP_WORDS for word in words)
+    return stops - len(_FOREIGN.findall(text)) >= _ENGLISH_SHARE * max(len(words), 1)
 
 
 def _asks(text: str) -> bool:

@@ -38,6 +38,11 @@ MOST_GUIDES: Final = 3
 GUIDES_GAIN: Final = 0.08
 IMPERSONAL_LOSS: Final = 0.1
 """What an impersonal question costs a memory that says none of its words."""
+UNRELATED: Final = 0.12
+"""The bundled model gives two English texts that have nothing to do with each other a cosine of about .1.
+
+It gives .34 to German ones and .57 to Russian ones: texts in languages that it was not made for are all near
+each other."""
 
 _DAY: Final = 86_400.0
 _YEAR: Final = 365.2425 * _DAY
@@ -76,6 +81,8 @@ class CandidateEvidence(NamedTuple):
 
     cosine: Floats
     """Of its own vector and the query's."""
+    common: Floats
+    """What that cosine would be, had they nothing to do with each other; 0 where the query is in English."""
     coverage: Floats
     """The share of the query's terms, weighted by rarity, that it says itself; 0 to 1."""
     window_cosine: Floats
@@ -130,6 +137,27 @@ def rank(evidence: CandidateEvidence, weights: Weights = WEIGHTS) -> Ranking:
     scores = (own + weights.session * session_best(own, evidence.sessions)).astype(np.float32)
     order = np.lexsort((-evidence.said, -evidence.levels, -scores.round(3)))
     return Ranking(order, scores, relevance(evidence, order))
+
+
+def best_of(keys: NDArray[np.int64], found: Sequence[tuple[CandidateEvidence, Ranking]]) -> Ranking:
+    """One ranking of what several queries found, each memory once, with the best that any of them gave it.
+
+    Args:
+        keys: What tells the memories apart: of the first query's candidates, then of the second's, and so on.
+        found: Of each query the evidence and the ranking.
+    """
+    if len(found) == 1:  # as most messages have it: a tenth of their recall
+        return found[0][1]
+    scores = np.concatenate([ranking.scores for _, ranking in found])
+    fits = np.concatenate([ranking.relevance for _, ranking in found])
+    said = np.concatenate([evidence.said for evidence, _ in found])
+    levels = np.concatenate([evidence.levels for evidence, _ in found])
+    order = np.lexsort((-said, -levels, -scores.round(3)))
+    _, firsts, places = np.unique(keys[order], return_index=True, return_inverse=True)
+    best = np.zeros(len(firsts), dtype=np.float32)
+    np.maximum.at(best, places, fits[order])
+    fits[order] = best[places]
+    return Ranking(order[np.sort(firsts)], scores, fits)
 
 
 def window_cosine(cosines: Floats, kinship: Floats, weights: Floats) -> Floats:
@@ -227,6 +255,9 @@ def relevance(evidence: CandidateEvidence, order: Rows) -> Floats:
     coverage = (evidence.coverage + evidence.window_coverage) / 2
     few = few_coincidences(evidence.among)
     fit = cosine + 0.1 * coverage + 0.2 * evidence.said_then
+    # Without this, thanks brought up nine memories of twelve in eight other languages; with it, less than 1.
+    # Words in common still count: of 100 memories that are asked for 67 are found (83 were, among the nine).
+    fit -= np.maximum(evidence.common - UNRELATED, 0) * (1 - coverage)
     if not evidence.query.slight:  # "Good morning" and "Likes tea" have a cosine of .28
         fit += few
     if evidence.query.impersonal:

@@ -91,6 +91,14 @@ class Embeddings:
             return self._embed_one(query)
         return self._queries.get().get(query, self._embed_one)
 
+    def embed_queries(self, queries: tuple[str, ...]) -> Vectors:
+        """The vectors of queries that belong together, in one call of the embedder; else as `embed_query`."""
+        if len(queries) == 1:
+            return self.embed_query(queries[0])[np.newaxis]
+        if self._queries is None:
+            return self.embed(queries)
+        return self._queries.get().get(queries, self.embed)
+
     def close(self) -> None:
         """Let go of connections. An embedder of the caller's own is left alone: it may serve others."""
         if isinstance(self._embedder, Backend):

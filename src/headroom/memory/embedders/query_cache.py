@@ -3,23 +3,29 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Lock
+from typing import TypeVar
 
 from cachetools import LRUCache
 
 from headroom.errors import EmbedderUnavailableError, OverloadedError
 from headroom.memory import patience
-from headroom.memory.embedders.base import Vector
+from headroom.memory.embedders.base import Vectors
+
+Q = TypeVar("Q", str, tuple[str, ...])
 
 
 class QueryCache:
-    """Keeps the vectors of the `max_size` texts asked for last; who asks for one being made waits for it."""
+    """Keeps the vectors of the `max_size` queries asked for last; who asks for one being made waits for it.
+
+    A query is a text, or several that are looked for together.
+    """
 
     def __init__(self, max_size: int) -> None:
-        self._vectors: LRUCache[str, Vector] = LRUCache(max_size)
-        self._being_made: dict[str, Future[Vector | None]] = {}
+        self._vectors: LRUCache[str | tuple[str, ...], Vectors] = LRUCache(max_size)
+        self._being_made: dict[str | tuple[str, ...], Future[Vectors | None]] = {}
         self._lock = Lock()
 
-    def get(self, text: str, make: Callable[[str], Vector]) -> Vector:
+    def get(self, text: Q, make: Callable[[Q], Vectors]) -> Vectors:
         """The vector of `text`, made if need be; it is shared, and therefore read-only.
 
         Whatever `make` raises reaches everybody who waits for this text, and is not remembered. But who was
@@ -42,7 +48,7 @@ class QueryCache:
             if made is not None:
                 return made
 
-    def _made(self, text: str, make: Callable[[str], Vector], future: Future[Vector | None]) -> Vector:
+    def _made(self, text: Q, make: Callable[[Q], Vectors], future: Future[Vectors | None]) -> Vectors:
         try:
             vector = make(text)
             vector.flags.writeable = False

@@ -135,6 +135,9 @@ class MemoryStore(Protocol):
     def candidates(self, request: RecallRequest) -> Candidates:
         """What may answer the request: everything worth ranking, nothing outside its scope and time."""
 
+    def candidates_of_each(self, requests: Sequence[RecallRequest]) -> list[Candidates]:
+        """`candidates` of requests of one user, at least one, all from the same state of the store."""
+
     def load(self, keys: Sequence[int]) -> Mapping[int, Memory]:
         """The memories behind candidates' keys; those removed meanwhile are missing."""
 

@@ -178,9 +178,14 @@ class SqliteStore:
 
     def candidates(self, request: RecallRequest) -> Candidates:
         """See `MemoryStore.candidates`."""
-        model = self._partitions.read(request.scope.require_user(), self._embedder(request.vector))
+        return self.candidates_of_each([request])[0]
+
+    def candidates_of_each(self, requests: Sequence[RecallRequest]) -> list[Candidates]:
+        """See `MemoryStore.candidates_of_each`."""
+        first = requests[0]
+        model = self._partitions.read(first.scope.require_user(), self._embedder(first.vector))
         with self._gate.get().passed():
-            return model.candidates(request)
+            return list(map(model.candidates, requests))
 
     def load(self, keys: Sequence[int]) -> dict[int, Memory]:
         """See `MemoryStore.load`."""
