@@ -146,7 +146,7 @@ def best_of(keys: NDArray[np.int64], found: Sequence[tuple[CandidateEvidence, Ra
         keys: What tells the memories apart: of the first query's candidates, then of the second's, and so on.
         found: Of each query the evidence and the ranking.
     """
-    if len(found) == 1:  # as most messages have it: a tenth of their recall
+    if len(found) == 1:  # as of most messages, whose recall it would cost a twentieth more
         return found[0][1]
     scores = np.concatenate([ranking.scores for _, ranking in found])
     fits = np.concatenate([ranking.relevance for _, ranking in found])
