@@ -138,7 +138,7 @@ class Indexer:
         """Save the graph that was made from an earlier model, without what was removed since."""
         self._refresh(partition)
         current = partition.model
-        if (current.user, current.embedder) != (model.user, model.embedder):
+        if current.origin is not model.origin:
             return
         gone = index.gone(current.keys[_present(current)])
         if len(gone) <= _GONE:
