@@ -151,9 +151,13 @@ def remember(
             parts = {part: read(*given, **kwargs) for part, read in readers.items()}
             if "user_id" in parts and parts["user_id"] is None:
                 raise MissingScopeError(f"{_name(wrapped)} was called for no user: its `user` gave None")
-            return _Run(current_scope().narrow(**parts), source, is_turn=turn).result_of(
+            result = _Run(current_scope().narrow(**parts), source, is_turn=turn).result_of(
                 wrapped, args, kwargs
             )
+            if isinstance(result, _GeneratorContextManager | _AsyncGeneratorContextManager):
+                # Used as a decorator, it is made anew for each call.
+                result.func = _Remembering(result.func, run)
+            return result
 
         return _Remembering(function, run)
 

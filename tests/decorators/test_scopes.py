@@ -100,6 +100,47 @@ async def test_so_does_an_asynchronous_one() -> None:
     assert seen == [Scope("bob"), Scope("admin"), Scope("bob")]
 
 
+def test_a_context_manager_that_decorates_a_function_runs_in_the_scope_at_each_call() -> None:
+    seen = []
+
+    class Tools:
+        @remember(user=Arg("user"), agent="tools")
+        @contextlib.contextmanager
+        def of(self, user: str) -> Iterator[str]:
+            seen.append(current_scope())
+            yield user
+            seen.append(current_scope())
+
+    @Tools().of("bob")
+    def work() -> Scope:
+        return current_scope()
+
+    for scope in (Scope("admin"), Scope("bob", "s")):
+        with entered(scope):
+            assert work() == scope
+    assert seen == [Scope("bob", agent_id="tools")] * 2 + [Scope("bob", "s", "tools")] * 2
+
+
+@pytest.mark.anyio
+async def test_so_does_an_asynchronous_one_that_decorates() -> None:
+    seen = []
+
+    @remember(user="bob")
+    @contextlib.asynccontextmanager
+    async def tools() -> AsyncIterator[None]:
+        seen.append(current_scope())
+        yield
+        seen.append(current_scope())
+
+    @tools()
+    async def work() -> None:
+        seen.append(current_scope())
+
+    with entered(Scope("admin")):
+        await work()
+    assert seen == [Scope("bob"), Scope("admin"), Scope("bob")]
+
+
 def test_nested_agents_nest_and_return() -> None:
     @remember(agent="researcher")
     def research() -> list[Scope]:

@@ -343,6 +343,33 @@ def test_a_graph_of_a_user_who_left_meanwhile_is_dropped(
     assert not any(file.exists() for file in files_of(db_path))
 
 
+def test_a_graph_of_what_was_there_before_a_backup_was_restored_is_built_anew(
+    open_file: Open, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = db_path.with_name("backup.db")
+    texts = [f"Restored {number}" for number in range(SIZE)]
+    with closing(open_sqlite(backup)) as store:
+        add(store, *(memory(text) for text in texts))
+    store = open_file(**SMALL)
+    fill(store)
+    add_to_graph = HnswIndex._add
+    built = []
+
+    def meanwhile(self: HnswIndex, *arguments: Any) -> None:
+        add_to_graph(self, *arguments)
+        if len(self) == SIZE:
+            built.append(self)
+        if built == [self]:
+            with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(db_path)) as target:
+                source.backup(target)
+            assert set(recalled(store)) <= set(texts)
+
+    monkeypatch.setattr(HnswIndex, "_add", meanwhile)
+
+    assert graph_of(store) is built[1]
+    assert agreement(store, texts) > 0.99
+
+
 def test_without_hnswlib_everything_is_found_and_said_once(
     open_file: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

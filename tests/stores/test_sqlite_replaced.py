@@ -61,3 +61,18 @@ def test_a_file_that_was_put_back_is_used_again(db_path: Path, open_file: Open) 
 
     add(store, memory("Two"))
     assert recalled(store) == ["One", "Two"]
+
+
+def test_where_the_log_was_removed_its_size_is_not_told_and_nothing_is_lost(
+    db_path: Path, open_file: Open
+) -> None:
+    store = open_file()
+    add(store, memory("One"))
+
+    Path(f"{db_path}-wal").unlink()
+
+    with pytest.raises(StorageError, match=r"memory\.db-wal: it was moved or removed .* open it again"):
+        store.size()
+    add(store, memory("Two"))
+    store.close()
+    assert recalled(open_file()) == ["One", "Two"]

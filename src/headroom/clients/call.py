@@ -192,7 +192,8 @@ class Call:
         """Clean an answer or an event; what takes its place, or None where nothing changed."""
         try:
             clean = self.answer.event(payload) if event else self._whole(payload)
-            unite(clean)
+            if clean is not None:
+                unite(clean)
         except Exception as error:  # noqa: BLE001 - see ClientCore.failed
             self._failed("clean", error)
             return None

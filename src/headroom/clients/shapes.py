@@ -34,7 +34,7 @@ def unite(target: Json) -> None:
     if isinstance(target, list):
         for item in target:
             unite(item)
-    elif isinstance(target, MutableMapping) and type(target) is not dict:
+    elif type(target) is not dict and isinstance(target, MutableMapping):  # as in `get`
         for name, value in getattr(target, "__dict__", {}).items():
             unite(value)
             if name in target and target[name] is not value:

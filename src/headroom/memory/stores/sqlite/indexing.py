@@ -111,9 +111,12 @@ class Indexer:
                     return
                 partition = self._waiting.pop(next(iter(self._waiting)))()
             if partition is not None:
+                origin = partition.model.origin
                 with _logged("could not index a large partition; it is searched exactly"):
                     self._index(partition)
                 partition.is_attended = False
+                if partition.model.origin is not origin:  # the index is of what was there before
+                    self.attend(partition)
 
     def _index(self, partition: Partition) -> None:
         model = partition.model
@@ -138,7 +141,7 @@ class Indexer:
         """Save the graph that was made from an earlier model, without what was removed since."""
         self._refresh(partition)
         current = partition.model
-        if (current.user, current.embedder) != (model.user, model.embedder):
+        if current.origin is not model.origin:
             return
         gone = index.gone(current.keys[_present(current)])
         if len(gone) <= _GONE:

@@ -90,6 +90,7 @@ class Partition:
         self._user = 0
         self._embedder: Embedder | None = None
         self._index: HnswIndex | None = None
+        self._origin = object()
         self._begin(0, None)
         self.model = self._published()
 
@@ -120,6 +121,7 @@ class Partition:
             )
             if is_other:
                 self._index = None
+                self._origin = object()
             if is_other or self.state[1] < horizon or self._is_sparse():
                 self._begin(user, embedder)
                 changed = True
@@ -136,7 +138,7 @@ class Partition:
     def install(self, index: HnswIndex, model: ReadModel) -> bool:
         """Use the index that was made from an earlier model, unless its vectors are no longer these."""
         with self.lock:
-            if (self._user, self._embedder) != (model.user, model.embedder):
+            if self._origin is not model.origin:
                 return False
             self._index = index
             self.model = replace(self.model, index=index)
@@ -232,6 +234,7 @@ class Partition:
         view = {name: column.view for name, column in self._columns.items()}
         terms = copy.copy(self._terms)  # adding to it replaces its arrays, so the copy stays as it is
         return ReadModel(
+            origin=self._origin,
             user=self._user,
             embedder=self._embedder,
             index=self._index,

@@ -37,6 +37,8 @@ class ReadModel:
     Names of sessions, agents and turns are numbers here, and times are microseconds since 1970 UTC.
     """
 
+    origin: object
+    """What it shares with earlier models whose keys mean the same: of one user, embedder and database."""
     user: int
     """The user's number; 0 where there are no memories of the user's."""
     embedder: Embedder | None

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from headroom.errors import StorageError
 from headroom.memory.config import MemoryConfig
 from headroom.memory.cores import available_cores
 from headroom.memory.filters import MemoryFilter
@@ -239,8 +240,14 @@ class SqliteStore:
     def size(self) -> int:
         """See `MemoryStore.size`; the write-ahead log counts."""
         path = os.path.realpath(self._pool.path)  # the log lies where a link leads
-        with self._pool.connection():
-            return sum(Path(path + suffix).stat().st_size for suffix in ("", "-wal"))
+        try:
+            with self._pool.connection():
+                return sum(Path(path + suffix).stat().st_size for suffix in ("", "-wal"))
+        except OSError as error:
+            raise StorageError(
+                f"{error.filename}: it was moved or removed while in use ({error.strerror}); "
+                "close the memory, and open it again"
+            ) from error
 
     def vacuum(self, now: datetime) -> int:
         """See `MemoryStore.vacuum`."""
